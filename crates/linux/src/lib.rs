@@ -2,8 +2,10 @@
 
 pub mod capability;
 pub mod procfs;
+pub mod pty;
 pub mod rlimit;
 pub mod seccomp;
+pub mod signal;
 pub mod sysctl;
 
 #[cfg(test)]

@@ -185,9 +185,11 @@ impl Proc {
         // Kernels that run several security modules at once have a directory for each.
         match self.write(&format!("{thread}/attr/apparmor/exec"), value.as_bytes()) {
             // Only a missing file: a missing profile is ENOENT too, but from the write.
-            Err(Error::File { action: "open", source, .. })
-                if source.kind() == io::ErrorKind::NotFound =>
-            {
+            Err(Error::File {
+                action: "open",
+                source,
+                ..
+            }) if source.kind() == io::ErrorKind::NotFound => {
                 self.write(&format!("{thread}/attr/exec"), value.as_bytes())
             }
             other => other,

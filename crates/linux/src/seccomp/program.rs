@@ -46,7 +46,7 @@ impl Program {
     /// [`Error::Malformed`] and [`Error::TooLong`].
     pub(super) fn new(instructions: Vec<u8>, flags: u32) -> Result<Self, Error> {
         let count = instructions.len() / INSTRUCTION_SIZE;
-        if count == 0 || instructions.len() % INSTRUCTION_SIZE != 0 {
+        if count == 0 || !instructions.len().is_multiple_of(INSTRUCTION_SIZE) {
             return Err(Error::Malformed {
                 bytes: instructions.len(),
             });

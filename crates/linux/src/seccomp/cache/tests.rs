@@ -231,6 +231,12 @@ fn a_full_cache_is_emptied() {
     assert!(entry.is_file() && dir.join("not ours").is_file());
 }
 
+fn one(change: fn(&mut Argument)) -> Vec<Argument> {
+    let mut argument = Argument::default();
+    change(&mut argument);
+    vec![argument]
+}
+
 #[test]
 fn the_key_knows_every_field() {
     let base = profile();
@@ -251,31 +257,11 @@ fn the_key_knows_every_field() {
         changed(|p| p.syscalls[0].names = vec!["getppidno_such_call".into()]),
         changed(|p| p.syscalls[0].action = "SCMP_ACT_TRAP".into()),
         changed(|p| p.syscalls[0].errno_ret = None),
-        changed(|p| p.syscalls[0].args = vec![Argument::default()]),
-        changed(|p| {
-            p.syscalls[0].args = vec![Argument {
-                index: 1,
-                ..Argument::default()
-            }]
-        }),
-        changed(|p| {
-            p.syscalls[0].args = vec![Argument {
-                value: 1,
-                ..Argument::default()
-            }]
-        }),
-        changed(|p| {
-            p.syscalls[0].args = vec![Argument {
-                value_two: 1,
-                ..Argument::default()
-            }]
-        }),
-        changed(|p| {
-            p.syscalls[0].args = vec![Argument {
-                op: "x".into(),
-                ..Argument::default()
-            }]
-        }),
+        changed(|p| p.syscalls[0].args = one(|_| ())),
+        changed(|p| p.syscalls[0].args = one(|arg| arg.index = 1)),
+        changed(|p| p.syscalls[0].args = one(|arg| arg.value = 1)),
+        changed(|p| p.syscalls[0].args = one(|arg| arg.value_two = 1)),
+        changed(|p| p.syscalls[0].args = one(|arg| arg.op = "x".into())),
         changed(|p| p.syscalls.push(p.syscalls[0].clone())),
     ];
     for (position, key) in keys.iter().enumerate() {

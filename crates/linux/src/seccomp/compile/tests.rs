@@ -135,10 +135,12 @@ fn a_realistic_profile_lets_a_process_work_and_denies_the_rest() {
     assert!(outcome.status.success());
 }
 
+type Values = &'static [u32];
+
 #[test]
 fn comparisons_mean_what_they_say() {
     // (operator, value, value_two, arguments that match, arguments that do not)
-    let cases: [(&str, u64, u64, &[u32], &[u32]); 7] = [
+    let cases: [(&str, u64, u64, Values, Values); 7] = [
         ("SCMP_CMP_EQ", 5, 0, &[5], &[4, 6]),
         ("SCMP_CMP_NE", 5, 0, &[4, 6], &[5]),
         ("SCMP_CMP_GT", 5, 0, &[6], &[4, 5]),
