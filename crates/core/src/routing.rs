@@ -137,11 +137,7 @@ pub fn choose(question: &Question<'_>) -> Result<Choice, RoutingError> {
         return Err(unknown(backend, because, question.known));
     }
     let warning = wish.and_then(|wish| overruled(question, wish, backend, &because));
-    Ok(Choice {
-        backend: backend.to_owned(),
-        because,
-        warning,
-    })
+    Ok(Choice { backend: backend.to_owned(), because, warning })
 }
 
 fn decide<'a>(question: &Question<'a>, wish: Option<&'a str>) -> (&'a str, String) {
@@ -175,11 +171,7 @@ fn unknown(name: &str, asked_by: String, known: &[&str]) -> RoutingError {
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("the backends are {}", known.join(", ")),
     };
-    RoutingError::UnknownBackend {
-        name: shown(name),
-        asked_by,
-        hint,
-    }
+    RoutingError::UnknownBackend { name: shown(name), asked_by, hint }
 }
 
 fn shown(text: &str) -> String {
@@ -252,49 +244,14 @@ mod tests {
         let cases = [
             case(None, vec![], None, false, by_default, None),
             case(Some("crun"), web(), None, false, by_flag, None),
-            case(
-                Some("crun"),
-                web(),
-                Some("lxc"),
-                true,
-                by_flag,
-                Some("overruled by --backend"),
-            ),
+            case(Some("crun"), web(), Some("lxc"), true, by_flag, Some("overruled by --backend")),
             case(None, web(), None, false, by_route, None),
-            case(
-                None,
-                web(),
-                Some("crun"),
-                true,
-                by_route,
-                Some("overruled by the route"),
-            ),
+            case(None, web(), Some("crun"), true, by_route, Some("overruled by the route")),
             case(None, web(), Some("lxc"), true, by_route, None),
-            case(
-                None,
-                web(),
-                Some("crun"),
-                false,
-                by_route,
-                Some("is ignored"),
-            ),
+            case(None, web(), Some("crun"), false, by_route, Some("is ignored")),
             case(None, vec![], Some("crun"), true, by_annotation, None),
-            case(
-                None,
-                vec![],
-                Some("crun"),
-                false,
-                by_default,
-                Some("is ignored"),
-            ),
-            case(
-                None,
-                vec![],
-                Some("\x1b[2Jx"),
-                false,
-                by_default,
-                Some("\\u{1b}[2Jx"),
-            ),
+            case(None, vec![], Some("crun"), false, by_default, Some("is ignored")),
+            case(None, vec![], Some("\x1b[2Jx"), false, by_default, Some("\\u{1b}[2Jx")),
         ];
         for (number, case) in cases.iter().enumerate() {
             let choice = ask(case).unwrap();
@@ -314,17 +271,8 @@ mod tests {
             (vec![route("web-?", "", "", "lxc")], "lxc"),
             (vec![route("web", "", "", "lxc")], "native"),
             (vec![route("", "/run/*/web-1", "", "lxc")], "lxc"),
-            (
-                vec![
-                    route("", "/run/*", "", "lxc"),
-                    route("web-*", "", "", "crun"),
-                ],
-                "lxc",
-            ),
-            (
-                vec![route("db-*", "", "", "lxc"), route("web-*", "", "", "crun")],
-                "crun",
-            ),
+            (vec![route("", "/run/*", "", "lxc"), route("web-*", "", "", "crun")], "lxc"),
+            (vec![route("db-*", "", "", "lxc"), route("web-*", "", "", "crun")], "crun"),
             (vec![route("web-*", "/srv/*", "", "lxc")], "native"),
             (vec![route("", "", "tier=front-*", "crun")], "crun"),
             (vec![route("", "", "tier=back-*", "crun")], "native"),
@@ -358,17 +306,11 @@ mod tests {
             warns: None,
         };
         let error = ask(&case).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown backend \"naitve\", asked for by --backend"
-        );
+        assert_eq!(error.to_string(), "unknown backend \"naitve\", asked for by --backend");
         assert_eq!(error.hint(), "did you mean \"native\"?");
         case.flag = None;
         let error = ask(&case).unwrap_err();
-        assert!(
-            error.to_string().ends_with("the route at routes.toml:kvm"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("the route at routes.toml:kvm"), "{error}");
         assert_eq!(error.hint(), "the backends are native, crun, lxc");
         case.routes.clear();
         assert_eq!(ask(&case).unwrap_err().hint(), "did you mean \"lxc\"?");

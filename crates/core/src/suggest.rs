@@ -48,13 +48,7 @@ mod tests {
 
     #[test]
     fn proposes_the_nearest_name() {
-        let known = [
-            "root",
-            "default_backend",
-            "backend_annotation",
-            "proxmox-lxc",
-            "ok",
-        ];
+        let known = ["root", "default_backend", "backend_annotation", "proxmox-lxc", "ok"];
         let cases = [
             ("rot", Some("root")),
             ("rooot", Some("root")),

@@ -125,11 +125,7 @@ impl Set {
     /// Every capability up to and including number `last`.
     #[must_use]
     pub const fn up_to(last: u32) -> Self {
-        Self(if last >= 63 {
-            u64::MAX
-        } else {
-            (1 << (last + 1)) - 1
-        })
+        Self(if last >= 63 { u64::MAX } else { (1 << (last + 1)) - 1 })
     }
 
     /// Whether capability number `bit` is in the set.
@@ -187,18 +183,13 @@ impl fmt::Display for Set {
 /// The name of a capability; `CAP_<number>` for one that is newer than [`NAMES`].
 #[must_use]
 pub fn name(bit: u32) -> String {
-    NAMES
-        .get(bit as usize)
-        .map_or_else(|| format!("CAP_{bit}"), ToString::to_string)
+    NAMES.get(bit as usize).map_or_else(|| format!("CAP_{bit}"), ToString::to_string)
 }
 
 /// The number of a capability by its exact OCI name.
 #[must_use]
 pub fn number(name: &str) -> Option<u32> {
-    NAMES
-        .iter()
-        .position(|known| *known == name)
-        .and_then(|bit| u32::try_from(bit).ok())
+    NAMES.iter().position(|known| *known == name).and_then(|bit| u32::try_from(bit).ok())
 }
 
 /// Reads a list of OCI names. Those that are unknown, or that this kernel does not have
@@ -277,17 +268,12 @@ pub fn current() -> Result<Current, Error> {
 pub fn drop_bounding(keep: Set) -> Result<(), Error> {
     for bit in Set::up_to(last_cap()).without(keep).iter() {
         capability_is_in_bounding_set(one(bit))
-            .and_then(|there| {
-                if there {
-                    remove_capability_from_bounding_set(one(bit))
-                } else {
-                    Ok(())
-                }
-            })
-            .map_err(|errno| Error::Bounding {
-                bit,
-                source: errno.into(),
-            })?;
+            .and_then(
+                |there| {
+                    if there { remove_capability_from_bounding_set(one(bit)) } else { Ok(()) }
+                },
+            )
+            .map_err(|errno| Error::Bounding { bit, source: errno.into() })?;
     }
     Ok(())
 }
@@ -319,10 +305,8 @@ pub fn set_thread(effective: Set, permitted: Set, inheritable: Set) -> Result<()
 pub fn set_ambient(set: Set) -> Result<(), Error> {
     clear_ambient_capability_set().map_err(|errno| Error::ClearAmbient(errno.into()))?;
     for bit in set.iter() {
-        configure_capability_in_ambient_set(one(bit), true).map_err(|errno| Error::Ambient {
-            bit,
-            source: errno.into(),
-        })?;
+        configure_capability_in_ambient_set(one(bit), true)
+            .map_err(|errno| Error::Ambient { bit, source: errno.into() })?;
     }
     Ok(())
 }

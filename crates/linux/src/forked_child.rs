@@ -37,10 +37,7 @@ pub(crate) fn run(body: impl FnOnce() -> Vec<u8>) -> Outcome {
     let mut status = 0;
     // SAFETY: waits for our own child; `status` outlives the call.
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-    Outcome {
-        status: ExitStatus::from_raw(status),
-        output,
-    }
+    Outcome { status: ExitStatus::from_raw(status), output }
 }
 
 /// A system call that takes one number at most, by its own number.

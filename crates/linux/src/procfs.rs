@@ -88,13 +88,9 @@ impl Proc {
     /// # Errors
     /// [`Error::NotProc`].
     pub fn from_root(root: OwnedFd, place: &str) -> Result<Self, Error> {
-        let inode = fstat(&root)
-            .map_err(|errno| file_error("open", "", errno))?
-            .st_ino;
+        let inode = fstat(&root).map_err(|errno| file_error("open", "", errno))?.st_ino;
         if !is_procfs(root.as_fd())? || inode != ROOT_INODE {
-            return Err(Error::NotProc {
-                place: place.into(),
-            });
+            return Err(Error::NotProc { place: place.into() });
         }
         Ok(Self { root })
     }
@@ -106,10 +102,7 @@ impl Proc {
     pub fn stat(&self, pid: i32) -> Result<Stat, Error> {
         let path = format!("{pid}/stat");
         let bytes = self.read_of(pid, &path)?;
-        parse_stat(&bytes).map_err(|reason| Error::Format {
-            path,
-            reason: reason.into(),
-        })
+        parse_stat(&bytes).map_err(|reason| Error::Format { path, reason: reason.into() })
     }
 
     /// The cgroups of a process, one per hierarchy, as seen from our cgroup namespace.
@@ -119,10 +112,7 @@ impl Proc {
     pub fn cgroups(&self, pid: i32) -> Result<Vec<Membership>, Error> {
         let path = format!("{pid}/cgroup");
         let bytes = self.read_of(pid, &path)?;
-        parse_cgroups(&bytes).map_err(|reason| Error::Format {
-            path,
-            reason: reason.into(),
-        })
+        parse_cgroups(&bytes).map_err(|reason| Error::Format { path, reason: reason.into() })
     }
 
     /// Identifies this boot: 36 characters, hexadecimal digits and dashes.
@@ -133,15 +123,8 @@ impl Proc {
         let path = "sys/kernel/random/boot_id";
         let bytes = self.read(path)?;
         let id = bytes.trim_ascii();
-        if id.len() != 36
-            || !id
-                .iter()
-                .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
-        {
-            return Err(Error::Format {
-                path: path.into(),
-                reason: "not a UUID".into(),
-            });
+        if id.len() != 36 || !id.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-') {
+            return Err(Error::Format { path: path.into(), reason: "not a UUID".into() });
         }
         Ok(String::from_utf8_lossy(id).into_owned())
     }
@@ -156,22 +139,18 @@ impl Proc {
         std::str::from_utf8(bytes.trim_ascii())
             .ok()
             .and_then(|text| text.parse().ok())
-            .ok_or_else(|| Error::Format {
-                path,
-                reason: "not a number".into(),
-            })
+            .ok_or_else(|| Error::Format { path, reason: "not a number".into() })
     }
 
-    /// Sets it for the calling process. Lowering it needs CAP_SYS_RESOURCE.
+    /// Sets it for another process. Lowering it needs CAP_SYS_RESOURCE.
     ///
     /// # Errors
     /// [`Error::OomScore`] before anything is done, [`Error::File`].
-    pub fn set_oom_score_adj(&self, value: i32) -> Result<(), Error> {
+    pub fn set_oom_score_adj(&self, pid: i32, value: i32) -> Result<(), Error> {
         if !(-1000..=1000).contains(&value) {
             return Err(Error::OomScore(value));
         }
-        let path = format!("{}/oom_score_adj", self.link("self")?);
-        self.write(&path, value.to_string().as_bytes())
+        self.write(&format!("{pid}/oom_score_adj"), value.to_string().as_bytes())
     }
 
     /// The AppArmor profile that the calling thread gets at its next execve.
@@ -185,11 +164,9 @@ impl Proc {
         // Kernels that run several security modules at once have a directory for each.
         match self.write(&format!("{thread}/attr/apparmor/exec"), value.as_bytes()) {
             // Only a missing file: a missing profile is ENOENT too, but from the write.
-            Err(Error::File {
-                action: "open",
-                source,
-                ..
-            }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(Error::File { action: "open", source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
                 self.write(&format!("{thread}/attr/exec"), value.as_bytes())
             }
             other => other,
@@ -217,10 +194,10 @@ impl Proc {
     fn link(&self, name: &'static str) -> Result<String, Error> {
         let target = readlinkat(&self.root, name, Vec::new())
             .map_err(|errno| file_error("open", name, errno))?;
-        let shape = target.to_str().ok().filter(|text| {
-            text.split('/')
-                .all(|part| is_number(part) || part == "task")
-        });
+        let shape = target
+            .to_str()
+            .ok()
+            .filter(|text| text.split('/').all(|part| is_number(part) || part == "task"));
         shape.map(String::from).ok_or_else(|| Error::Format {
             path: name.into(),
             reason: format!("it points to {target:?}"),
@@ -244,20 +221,12 @@ impl Proc {
         File::from(file)
             .take(LARGEST_READ)
             .read_to_end(&mut bytes)
-            .map_err(|source| Error::File {
-                action: "read",
-                path: path.into(),
-                source,
-            })?;
+            .map_err(|source| Error::File { action: "read", path: path.into(), source })?;
         Ok(bytes)
     }
 
     fn write(&self, path: &str, value: &[u8]) -> Result<(), Error> {
-        write_whole(
-            open_beneath(self.root.as_fd(), path, OFlags::WRONLY)?,
-            path,
-            value,
-        )
+        write_whole(open_beneath(self.root.as_fd(), path, OFlags::WRONLY)?, path, value)
     }
 }
 
@@ -280,9 +249,7 @@ pub(crate) fn open_beneath(
     if is_procfs(file.as_fd())? {
         Ok(file)
     } else {
-        Err(Error::NotProc {
-            place: format!("the filesystem of {path}"),
-        })
+        Err(Error::NotProc { place: format!("the filesystem of {path}") })
     }
 }
 
@@ -291,11 +258,7 @@ pub(crate) fn open_beneath(
 /// # Errors
 /// [`Error::File`], also when the kernel took only a part.
 pub(crate) fn write_whole(file: OwnedFd, path: &str, value: &[u8]) -> Result<(), Error> {
-    let error = |source| Error::File {
-        action: "write",
-        path: path.into(),
-        source,
-    };
+    let error = |source| Error::File { action: "write", path: path.into(), source };
     match File::from(file).write(value).map_err(error)? {
         written if written == value.len() => Ok(()),
         _ => Err(error(io::ErrorKind::WriteZero.into())),
@@ -303,18 +266,11 @@ pub(crate) fn write_whole(file: OwnedFd, path: &str, value: &[u8]) -> Result<(),
 }
 
 fn is_procfs(fd: BorrowedFd<'_>) -> Result<bool, Error> {
-    Ok(fstatfs(fd)
-        .map_err(|errno| file_error("open", "", errno))?
-        .f_type
-        == PROC_SUPER_MAGIC)
+    Ok(fstatfs(fd).map_err(|errno| file_error("open", "", errno))?.f_type == PROC_SUPER_MAGIC)
 }
 
 fn file_error(action: &'static str, path: &str, errno: Errno) -> Error {
-    Error::File {
-        action,
-        path: path.into(),
-        source: errno.into(),
-    }
+    Error::File { action, path: path.into(), source: errno.into() }
 }
 
 fn is_number(text: &str) -> bool {
@@ -345,10 +301,7 @@ pub struct Membership {
 /// # Errors
 /// What is wrong with it.
 pub fn parse_cgroups(text: &[u8]) -> Result<Vec<Membership>, &'static str> {
-    text.split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(parse_cgroup)
-        .collect()
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(parse_cgroup).collect()
 }
 
 fn parse_cgroup(line: &[u8]) -> Result<Membership, &'static str> {
@@ -361,9 +314,7 @@ fn parse_cgroup(line: &[u8]) -> Result<Membership, &'static str> {
         return Err("a cgroup path is not absolute");
     }
     Ok(Membership {
-        hierarchy: text(hierarchy)?
-            .parse()
-            .map_err(|_| "a hierarchy is not a number")?,
+        hierarchy: text(hierarchy)?.parse().map_err(|_| "a hierarchy is not a number")?,
         controllers: text(controllers)?
             .split(',')
             .filter(|name| !name.is_empty())

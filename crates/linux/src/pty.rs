@@ -54,10 +54,7 @@ pub enum Error {
 }
 
 fn terminal(action: &'static str) -> impl FnOnce(rustix::io::Errno) -> Error {
-    move |errno| Error::Terminal {
-        action,
-        source: errno.into(),
-    }
+    move |errno| Error::Terminal { action, source: errno.into() }
 }
 
 /// A new pseudoterminal.
@@ -130,10 +127,7 @@ impl<'a> RawMode<'a> {
         raw.make_raw();
         tcsetattr(of, OptionalActions::Now, &raw)
             .map_err(terminal("set the terminal to raw mode"))?;
-        Ok(Self {
-            terminal: of,
-            before,
-        })
+        Ok(Self { terminal: of, before })
     }
 }
 

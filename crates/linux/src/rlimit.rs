@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Rlimit, getrlimit, prlimit};
 
 pub use rustix::process::Resource;
 
@@ -75,30 +75,22 @@ pub fn parse(name: &str) -> Result<Resource, Error> {
 /// The OCI name of a resource.
 #[must_use]
 pub fn name(resource: Resource) -> &'static str {
-    NAMES
-        .iter()
-        .find(|(_, known)| *known == resource)
-        .map_or("RLIMIT_?", |(name, _)| name)
+    NAMES.iter().find(|(_, known)| *known == resource).map_or("RLIMIT_?", |(name, _)| name)
 }
 
-/// Sets a limit of the calling process; [`INFINITY`] is no limit.
+/// Sets a limit of a process; [`INFINITY`] is no limit. Raising a hard limit needs
+/// CAP_SYS_RESOURCE.
 ///
 /// # Errors
 /// [`Error::SoftAboveHard`] and [`Error::Set`], with nothing changed.
-pub fn set(resource: Resource, soft: u64, hard: u64) -> Result<(), Error> {
+pub fn set(pid: i32, resource: Resource, soft: u64, hard: u64) -> Result<(), Error> {
     let name = name(resource);
     if soft > hard {
         return Err(Error::SoftAboveHard { name, soft, hard });
     }
     let finite = |value| (value != INFINITY).then_some(value);
-    setrlimit(
-        resource,
-        Rlimit {
-            current: finite(soft),
-            maximum: finite(hard),
-        },
-    )
-    .map_err(|errno| Error::Set {
+    let limits = Rlimit { current: finite(soft), maximum: finite(hard) };
+    prlimit(Pid::from_raw(pid), resource, limits).map(drop).map_err(|errno| Error::Set {
         name,
         soft,
         hard,
@@ -110,10 +102,7 @@ pub fn set(resource: Resource, soft: u64, hard: u64) -> Result<(), Error> {
 #[must_use]
 pub fn get(resource: Resource) -> (u64, u64) {
     let limit = getrlimit(resource);
-    (
-        limit.current.unwrap_or(INFINITY),
-        limit.maximum.unwrap_or(INFINITY),
-    )
+    (limit.current.unwrap_or(INFINITY), limit.maximum.unwrap_or(INFINITY))
 }
 
 #[cfg(test)]
@@ -127,14 +116,8 @@ mod tests {
             assert_eq!(parse(text).unwrap(), resource);
             assert_eq!(name(resource), text);
         }
-        for bad in [
-            "",
-            "NOFILE",
-            "rlimit_nofile",
-            "RLIMIT_NOFILES",
-            "RLIMIT_NOFILE\0",
-            "RLIMIT_?",
-        ] {
+        for bad in ["", "NOFILE", "rlimit_nofile", "RLIMIT_NOFILES", "RLIMIT_NOFILE\0", "RLIMIT_?"]
+        {
             assert_eq!(
                 parse(bad).unwrap_err().to_string(),
                 format!("unknown resource limit {bad:?}")
@@ -153,11 +136,7 @@ mod tests {
         let text = String::from_utf8(outcome.output).unwrap();
         let words = |start: &str| -> Vec<String> {
             let line = text.lines().find(|line| line.starts_with(start)).unwrap();
-            line[start.len()..]
-                .split_whitespace()
-                .take(2)
-                .map(String::from)
-                .collect()
+            line[start.len()..].split_whitespace().take(2).map(String::from).collect()
         };
         assert_eq!(words("Max open files"), ["17", "23"]);
         assert_eq!(words("Max core file size"), ["0", "0"]);
@@ -182,15 +161,9 @@ mod tests {
     #[test]
     fn refusals_name_the_limit() {
         let error = set(Resource::Nofile, 2, 1).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "RLIMIT_NOFILE: soft limit 2 is above hard limit 1"
-        );
+        assert_eq!(error.to_string(), "RLIMIT_NOFILE: soft limit 2 is above hard limit 1");
         // Above fs.nr_open, which nobody may pass.
         let error = set(Resource::Nofile, 1, INFINITY).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "failed to set RLIMIT_NOFILE to 1:18446744073709551615"
-        );
+        assert_eq!(error.to_string(), "failed to set RLIMIT_NOFILE to 1:18446744073709551615");
     }
 }

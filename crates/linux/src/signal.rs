@@ -85,9 +85,7 @@ impl Signal {
     /// The signal with this number, where there is one.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {
-        (0..=libc::SIGRTMAX())
-            .contains(&number)
-            .then_some(Self(number))
+        (0..=libc::SIGRTMAX()).contains(&number).then_some(Self(number))
     }
 
     /// Its number.
@@ -128,16 +126,12 @@ fn real_time(name: &str) -> Option<Signal> {
     } else {
         libc::SIGRTMAX().checked_sub(offset(name.strip_prefix("RTMAX")?, '-')?)?
     };
-    (libc::SIGRTMIN()..=libc::SIGRTMAX())
-        .contains(&number)
-        .then_some(Signal(number))
+    (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&number).then_some(Signal(number))
 }
 
 /// A number made of digits alone: no sign, no space.
 fn digits(text: &str) -> Option<i32> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -166,11 +160,7 @@ mod tests {
             ("IOT", libc::SIGABRT),
         ];
         for (text, number) in cases {
-            assert_eq!(
-                Signal::parse(text).map(Signal::number),
-                Ok(number),
-                "{text}"
-            );
+            assert_eq!(Signal::parse(text).map(Signal::number), Ok(number), "{text}");
         }
     }
 
@@ -215,17 +205,10 @@ mod tests {
         }
         assert_eq!(Signal::TERM.to_string(), "SIGTERM");
         assert_eq!(Signal(37).to_string(), "SIGRTMIN+3");
-        assert_eq!(
-            Signal(32).to_string(),
-            "32",
-            "reserved by libc, without a name"
-        );
+        assert_eq!(Signal(32).to_string(), "32", "reserved by libc, without a name");
         for name in names() {
             assert!(Signal::parse(&name).is_ok(), "{name}");
         }
-        assert_eq!(
-            (Signal::from_number(-1), Signal::from_number(65)),
-            (None, None)
-        );
+        assert_eq!((Signal::from_number(-1), Signal::from_number(65)), (None, None));
     }
 }

@@ -94,10 +94,7 @@ pub struct OwnNamespaces {
 pub fn check(key: &str, value: &str, own: OwnNamespaces) -> Result<(), Error> {
     let path = path(key)?;
     check_value(key, value)?;
-    let shared = |namespace| Error::SharedNamespace {
-        key: key.into(),
-        namespace,
-    };
+    let shared = |namespace| Error::SharedNamespace { key: key.into(), namespace };
     let allowed = |own: bool, namespace| if own { Ok(()) } else { Err(shared(namespace)) };
     if IPC.contains(&path.as_str()) || path.starts_with("fs/mqueue/") {
         return allowed(own.ipc, "an ipc");
@@ -107,10 +104,7 @@ pub fn check(key: &str, value: &str, own: OwnNamespaces) -> Result<(), Error> {
     }
     match path.as_str() {
         "kernel/domainname" => allowed(own.uts, "a uts"),
-        "kernel/hostname" => Err(Error::HasField {
-            key: key.into(),
-            field: "hostname",
-        }),
+        "kernel/hostname" => Err(Error::HasField { key: key.into(), field: "hostname" }),
         _ => Err(Error::NotNamespaced { key: key.into() }),
     }
 }
@@ -127,10 +121,7 @@ pub fn write(proc: BorrowedFd<'_>, key: &str, value: &str) -> Result<(), Error> 
     check_value(key, value)?;
     procfs::open_beneath(proc, &path, OFlags::WRONLY)
         .and_then(|file| procfs::write_whole(file, &path, value.as_bytes()))
-        .map_err(|source| Error::Write {
-            key: key.into(),
-            source,
-        })
+        .map_err(|source| Error::Write { key: key.into(), source })
 }
 
 /// The path below /proc/sys of a key.
@@ -138,16 +129,8 @@ pub fn write(proc: BorrowedFd<'_>, key: &str, value: &str) -> Result<(), Error> 
 /// The first separator in the key decides (sysctl.d(5)): with a dot, dots separate and a slash
 /// stands for a dot in a name (`net.ipv4.conf.eno2/100.rp_filter`); with a slash it is a path.
 fn path(key: &str) -> Result<String, Error> {
-    let refuse = |reason| {
-        Err(Error::Key {
-            key: key.into(),
-            reason,
-        })
-    };
-    if key
-        .bytes()
-        .any(|byte| byte.is_ascii_control() || byte == b' ')
-    {
+    let refuse = |reason| Err(Error::Key { key: key.into(), reason });
+    if key.bytes().any(|byte| byte.is_ascii_control() || byte == b' ') {
         return refuse("holds a space or a control character");
     }
     let path = match key.find(['.', '/']) {
@@ -169,12 +152,7 @@ fn path(key: &str) -> Result<String, Error> {
 }
 
 fn check_value(key: &str, value: &str) -> Result<(), Error> {
-    let refuse = |reason| {
-        Err(Error::Value {
-            key: key.into(),
-            reason,
-        })
-    };
+    let refuse = |reason| Err(Error::Value { key: key.into(), reason });
     if value.is_empty() {
         // Writing nothing does nothing, and the kernel calls that a success.
         return refuse("is empty");
@@ -182,10 +160,7 @@ fn check_value(key: &str, value: &str) -> Result<(), Error> {
     if value.len() > LONGEST_VALUE {
         return refuse("is longer than 4095 bytes");
     }
-    if value
-        .bytes()
-        .any(|byte| byte.is_ascii_control() && byte != b'\t')
-    {
+    if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
         return refuse("holds a newline or another control character");
     }
     Ok(())

@@ -35,9 +35,7 @@ pub(super) fn read(loader: &mut Loader<'_>, path: &Path, text: &str) {
     };
     for error in errors {
         let place = error.span().unwrap_or_default();
-        document
-            .broken
-            .push(document.lines.position(place.start).line);
+        document.broken.push(document.lines.position(place.start).line);
         let message = error.message().lines().collect::<Vec<_>>().join(", ");
         document.report(place, None, Fault::Syntax(message), None);
     }
@@ -45,11 +43,7 @@ pub(super) fn read(loader: &mut Loader<'_>, path: &Path, text: &str) {
         if document.is_broken(name.span()) {
             continue;
         }
-        let known = loader
-            .schema
-            .sections()
-            .iter()
-            .find(|section| section.name == name.get_ref());
+        let known = loader.schema.sections().iter().find(|section| section.name == name.get_ref());
         match known.copied() {
             Some(section) => document.section(loader, section, value),
             None if name.get_ref() == route::NAME => route::read(loader, &mut document, value),
@@ -100,12 +94,7 @@ impl Document<'_> {
         let hint = near
             .map(|near| format!("did you mean [{near}]?"))
             .or_else(|| belongs_under(loader, text));
-        self.report(
-            name.span(),
-            Some(text.to_string()),
-            Fault::UnknownSection,
-            hint,
-        );
+        self.report(name.span(), Some(text.to_string()), Fault::UnknownSection, hint);
     }
 
     /// Whether a syntax error lies on the lines of this place. What the parser makes of such lines
@@ -128,10 +117,7 @@ impl Document<'_> {
         hint: Option<String>,
     ) {
         let found = value::in_words(value.get_ref());
-        let fault = ValueError::Expected {
-            expected: expected.to_owned(),
-            found,
-        };
+        let fault = ValueError::Expected { expected: expected.to_owned(), found };
         self.report(value.span(), Some(key.to_owned()), fault.into(), hint);
     }
 
@@ -145,22 +131,14 @@ impl Document<'_> {
     ) {
         // The loader stops at its own limit; one more is enough to make it say so.
         if self.problems.len() <= super::load::MOST_PROBLEMS {
-            self.problems.push(Problem {
-                origin: self.origin(place),
-                key,
-                fault,
-                hint,
-            });
+            self.problems.push(Problem { origin: self.origin(place), key, fault, hint });
         }
     }
 
     /// The place of a value.
     pub(super) fn origin(&self, place: Range<usize>) -> Origin {
         let position = Some(self.lines.position(place.start));
-        Origin::File {
-            path: Arc::clone(&self.path),
-            position,
-        }
+        Origin::File { path: Arc::clone(&self.path), position }
     }
 }
 

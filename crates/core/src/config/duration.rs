@@ -3,13 +3,8 @@
 use std::time::Duration;
 
 /// Units, longest first: their letters and their milliseconds.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Reads one or more numbers with a unit each, added up. `None` when the text has another form,
 /// is zero or does not fit.
@@ -19,9 +14,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
         let (number, tail) = rest.split_at(digits);
-        let letters = tail
-            .find(|letter: char| letter.is_ascii_digit())
-            .unwrap_or(tail.len());
+        let letters = tail.find(|letter: char| letter.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
         let (_, milliseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
         let amount = number.parse::<u64>().ok()?.checked_mul(*milliseconds)?;

@@ -27,9 +27,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Fault> {
     if bytes.len() as u64 > LARGEST {
         return Err(Fault::TooLarge { limit: LARGEST });
     }
-    String::from_utf8(bytes)
-        .map(Some)
-        .map_err(|_| Fault::NotUtf8)
+    String::from_utf8(bytes).map(Some).map_err(|_| Fault::NotUtf8)
 }
 
 /// The `*.toml` files of a directory in lexical order; none when the directory does not exist.
@@ -80,26 +78,15 @@ pub(super) struct Lines<'t> {
 impl<'t> Lines<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let starts = std::iter::once(0)
-            .chain(ends.map(|(at, _)| at + 1))
-            .collect();
+        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
         Self { text, starts }
     }
 
     pub(super) fn position(&self, offset: usize) -> Position {
         let line = self.starts.partition_point(|start| *start <= offset);
-        let start = line
-            .checked_sub(1)
-            .and_then(|index| self.starts.get(index))
-            .unwrap_or(&0);
-        let before = self
-            .text
-            .get(*start..offset.min(self.text.len()))
-            .unwrap_or_default();
-        Position {
-            line,
-            column: before.chars().count() + 1,
-        }
+        let start = line.checked_sub(1).and_then(|index| self.starts.get(index)).unwrap_or(&0);
+        let before = self.text.get(*start..offset.min(self.text.len())).unwrap_or_default();
+        Position { line, column: before.chars().count() + 1 }
     }
 }
 
@@ -129,19 +116,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = |name: &str| home.path().join(name);
         assert!(matches!(read(&path("absent")), Ok(None)));
-        assert!(matches!(
-            read(home.path()),
-            Err(Fault::NotAFile("a directory"))
-        ));
-        assert!(matches!(
-            read(Path::new("/dev/null")),
-            Err(Fault::NotAFile("a device"))
-        ));
+        assert!(matches!(read(home.path()), Err(Fault::NotAFile("a directory"))));
+        assert!(matches!(read(Path::new("/dev/null")), Err(Fault::NotAFile("a device"))));
         rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RUSR).unwrap();
-        assert!(matches!(
-            read(&path("fifo")),
-            Err(Fault::NotAFile("a fifo"))
-        ));
+        assert!(matches!(read(&path("fifo")), Err(Fault::NotAFile("a fifo"))));
         std::fs::write(path("binary"), b"root = \"\xff\"").unwrap();
         assert!(matches!(read(&path("binary")), Err(Fault::NotUtf8)));
         std::fs::write(path("large"), vec![b'#'; 10 << 20]).unwrap();
@@ -149,22 +127,13 @@ mod tests {
         std::fs::write(path("just"), vec![b'#'; 1 << 20]).unwrap();
         assert!(matches!(read(&path("just")), Ok(Some(text)) if text.len() == 1 << 20));
         std::fs::write(path("plain"), "x").unwrap();
-        assert!(matches!(
-            read(&path("plain/below")),
-            Err(Fault::Unreadable(_))
-        ));
+        assert!(matches!(read(&path("plain/below")), Err(Fault::Unreadable(_))));
     }
 
     #[test]
     fn drop_ins_come_in_lexical_order() {
         let home = tempfile::tempdir().unwrap();
-        for name in [
-            "20-b.toml",
-            "10-a.toml",
-            ".hidden.toml",
-            "notes.txt",
-            "30.toml~",
-        ] {
+        for name in ["20-b.toml", "10-a.toml", ".hidden.toml", "notes.txt", "30.toml~"] {
             std::fs::write(home.path().join(name), "").unwrap();
         }
         let names: Vec<_> = list(home.path())

@@ -71,11 +71,7 @@ impl<'s> Loader<'s> {
     fn new(schema: &'s Schema) -> Self {
         let mut loader = Self {
             schema,
-            config: Config {
-                settings: Vec::new(),
-                routes: Vec::new(),
-                files: Vec::new(),
-            },
+            config: Config { settings: Vec::new(), routes: Vec::new(), files: Vec::new() },
             problems: Vec::new(),
         };
         for (section, key) in schema.keys() {
@@ -84,12 +80,7 @@ impl<'s> Loader<'s> {
                     .map_err(|error| loader.refuse(section, key.name, Origin::Default, error))
                     .ok()
             });
-            let setting = Setting {
-                section,
-                key,
-                value: default,
-                origin: Origin::Default,
-            };
+            let setting = Setting { section, key, value: default, origin: Origin::Default };
             loader.config.settings.push(setting);
         }
         loader
@@ -139,44 +130,27 @@ impl<'s> Loader<'s> {
         let keys = || self.schema.keys();
         let found = keys().find(|(section, key)| schema::variable(section, key.name) == name);
         let Some((section, key)) = found else {
-            let names: Vec<_> = keys()
-                .map(|(s, key)| schema::variable(s, key.name))
-                .collect();
+            let names: Vec<_> = keys().map(|(s, key)| schema::variable(s, key.name)).collect();
             let near = suggest::nearest(&name, names.iter().map(String::as_str));
             let hint = near.map(|near| format!("did you mean {near}?"));
             let origin = Origin::Environment(name);
-            return self.report(Problem {
-                origin,
-                key: None,
-                fault: Fault::UnknownVariable,
-                hint,
-            });
+            return self.report(Problem { origin, key: None, fault: Fault::UnknownVariable, hint });
         };
         self.take_text(section, key, value, Origin::Environment(name));
     }
 
     fn take_override(&mut self, sources: &Sources, set: &Override) {
         let origin = Origin::Flag(set.flag);
-        let found = self
-            .schema
-            .keys()
-            .find(|(s, key)| *s == set.section && key.name == set.key);
+        let found = self.schema.keys().find(|(s, key)| *s == set.section && key.name == set.key);
         let Some((section, key)) = found else {
             let key = Some(format!("{}.{}", set.section, set.key));
-            return self.report(Problem {
-                origin,
-                key,
-                fault: Fault::UnknownKey,
-                hint: None,
-            });
+            return self.report(Problem { origin, key, fault: Fault::UnknownKey, hint: None });
         };
         let absolute = match (&key.kind, set.value.to_str()) {
             (Kind::Path, Some(path)) => sources.absolute(path),
             _ => None,
         };
-        let value = absolute
-            .as_ref()
-            .map_or(set.value.as_os_str(), |path| path.as_os_str());
+        let value = absolute.as_ref().map_or(set.value.as_os_str(), |path| path.as_os_str());
         self.take_text(section, key, value, origin);
     }
 
@@ -189,12 +163,9 @@ impl<'s> Loader<'s> {
             let origin = Origin::Environment(variable.to_owned());
             match root.into_os_string().into_string() {
                 Ok(root) => self.assign(SECTION, "root", Value::Path(root.into()), origin),
-                Err(_) => self.report(Problem {
-                    origin,
-                    key: None,
-                    fault: Fault::NotUtf8,
-                    hint: None,
-                }),
+                Err(_) => {
+                    self.report(Problem { origin, key: None, fault: Fault::NotUtf8, hint: None })
+                }
             }
         }
     }
@@ -209,24 +180,14 @@ impl<'s> Loader<'s> {
         let Some(text) = value.to_str() else {
             let path = Some(format!("{section}.{}", key.name));
             let fault = Fault::NotUtf8;
-            return self.report(Problem {
-                origin,
-                key: path,
-                fault,
-                hint: None,
-            });
+            return self.report(Problem { origin, key: path, fault, hint: None });
         };
         match Value::from_text(&key.kind, text, self.schema.backends()) {
             Ok(value) => self.assign(section, key.name, value, origin),
             Err(error) => {
                 let hint = value::nearest_value(&key.kind, text, self.schema.backends());
                 let path = Some(format!("{section}.{}", key.name));
-                self.report(Problem {
-                    origin,
-                    key: path,
-                    fault: error.into(),
-                    hint,
-                });
+                self.report(Problem { origin, key: path, fault: error.into(), hint });
             }
         }
     }
@@ -242,25 +203,12 @@ impl<'s> Loader<'s> {
 
     fn refuse(&mut self, section: &str, key: &str, origin: Origin, error: value::ValueError) {
         let key = Some(format!("{section}.{key}"));
-        self.report(Problem {
-            origin,
-            key,
-            fault: error.into(),
-            hint: None,
-        });
+        self.report(Problem { origin, key, fault: error.into(), hint: None });
     }
 
     fn report_file(&mut self, path: &Path, fault: Fault) {
-        let origin = Origin::File {
-            path: path.into(),
-            position: None,
-        };
-        self.report(Problem {
-            origin,
-            key: None,
-            fault,
-            hint: None,
-        });
+        let origin = Origin::File { path: path.into(), position: None };
+        self.report(Problem { origin, key: None, fault, hint: None });
     }
 
     /// Notes a problem, up to a number that can still be read.

@@ -179,8 +179,6 @@ impl Config {
     }
 
     fn setting(&self, section: &str, key: &str) -> Option<&Setting> {
-        self.settings
-            .iter()
-            .find(|set| set.section == section && set.key.name == key)
+        self.settings.iter().find(|set| set.section == section && set.key.name == key)
     }
 }

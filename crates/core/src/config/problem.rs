@@ -38,14 +38,8 @@ impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => formatter.write_str("default"),
-            Self::File {
-                path,
-                position: None,
-            } => write!(formatter, "{}", path.display()),
-            Self::File {
-                path,
-                position: Some(Position { line, column }),
-            } => {
+            Self::File { path, position: None } => write!(formatter, "{}", path.display()),
+            Self::File { path, position: Some(Position { line, column }) } => {
                 write!(formatter, "{}:{line}:{column}", path.display())
             }
             Self::Environment(name) => write!(formatter, "environment variable {name}"),

@@ -53,48 +53,30 @@ impl Schema {
         text.push_str(ROUTES);
         for key in route::KEYS {
             let kind = kind_in_markdown(&key.kind, self.backends());
-            push(
-                &mut text,
-                format_args!("| `{}` | {kind} | {} |\n", key.name, key.doc),
-            );
+            push(&mut text, format_args!("| `{}` | {kind} | {} |\n", key.name, key.doc));
         }
         text
     }
 }
 
 fn push_section(text: &mut String, section: &Section, backends: &[&str]) {
-    push(
-        text,
-        format_args!("\n## `[{}]`\n\n{}\n", section.name, section.doc),
-    );
+    push(text, format_args!("\n## `[{}]`\n\n{}\n", section.name, section.doc));
     for key in section.keys {
         push_key(text, section.name, key, backends);
     }
 }
 
 fn push_key(text: &mut String, section: &str, key: &Key, backends: &[&str]) {
-    let default = key
-        .default
-        .map_or("not set".to_owned(), |default| format!("`{default}`"));
+    let default = key.default.map_or("not set".to_owned(), |default| format!("`{default}`"));
     let kind = kind_in_markdown(&key.kind, backends);
     let variable = variable(section, key.name);
-    push(
-        text,
-        format_args!("\n### `{section}.{}`\n\n{}\n\n", key.name, key.doc),
-    );
-    push(
-        text,
-        format_args!("- value: {kind}\n- default: {default}\n- variable: `{variable}`\n"),
-    );
+    push(text, format_args!("\n### `{section}.{}`\n\n{}\n\n", key.name, key.doc));
+    push(text, format_args!("- value: {kind}\n- default: {default}\n- variable: `{variable}`\n"));
 }
 
 fn kind_in_markdown(kind: &Kind, backends: &[&str]) -> String {
     let words = |words: &[&str]| {
-        words
-            .iter()
-            .map(|word| format!("`{word}`"))
-            .collect::<Vec<_>>()
-            .join(", ")
+        words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
     };
     match kind {
         Kind::Choice(choices) => format!("one of {}", words(choices)),

@@ -24,11 +24,7 @@ pub(super) struct RouteKey {
 
 /// The keys of a route, in the order in which they are shown.
 pub(super) const KEYS: [RouteKey; 4] = [
-    RouteKey {
-        name: "id",
-        kind: Kind::String,
-        doc: "A pattern for the container's id.",
-    },
+    RouteKey { name: "id", kind: Kind::String, doc: "A pattern for the container's id." },
     RouteKey {
         name: "bundle",
         kind: Kind::String,
@@ -76,13 +72,8 @@ fn read_one(
     table: &DeTable<'_>,
 ) -> Option<Route> {
     let place = document.origin(item.span()).to_string();
-    let mut route = Route {
-        id: None,
-        bundle: None,
-        annotation: None,
-        backend: String::new(),
-        place,
-    };
+    let mut route =
+        Route { id: None, bundle: None, annotation: None, backend: String::new(), place };
     let mut sound = true;
     for (name, value) in by_place(table) {
         sound &= take_key(loader, document, &mut route, name, value);
@@ -92,12 +83,7 @@ fn read_one(
     } else if sound && route.is_unconditional() {
         let hint = "runtime.default_backend is the backend of all other containers";
         let fault = Fault::RouteWithoutPattern;
-        document.report(
-            item.span(),
-            Some(NAME.to_owned()),
-            fault,
-            Some(hint.to_owned()),
-        );
+        document.report(item.span(), Some(NAME.to_owned()), fault, Some(hint.to_owned()));
         return None;
     } else {
         return sound.then_some(route);
@@ -119,10 +105,7 @@ fn take_key(
         let names = KEYS.iter().map(|key| key.name);
         let hint = match suggest::nearest(name.get_ref(), names.clone()) {
             Some(near) => format!("did you mean {near:?}?"),
-            None => format!(
-                "the keys of a route are {}",
-                names.collect::<Vec<_>>().join(", ")
-            ),
+            None => format!("the keys of a route are {}", names.collect::<Vec<_>>().join(", ")),
         };
         document.report(name.span(), Some(path), Fault::UnknownKey, Some(hint));
         return false;

@@ -183,10 +183,7 @@ impl Schema {
             }
             sections.push(room);
         }
-        let schema = Self {
-            sections,
-            backends: backends.into_iter().collect(),
-        };
+        let schema = Self { sections, backends: backends.into_iter().collect() };
         schema.check_variables()?;
         Ok(schema)
     }
@@ -203,9 +200,7 @@ impl Schema {
 
     /// All keys with their sections.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&'static str, &'static Key)> + '_ {
-        self.sections
-            .iter()
-            .flat_map(|section| section.keys.iter().map(|key| (section.name, key)))
+        self.sections.iter().flat_map(|section| section.keys.iter().map(|key| (section.name, key)))
     }
 
     fn check_variables(&self) -> Result<(), SchemaError> {
@@ -224,9 +219,7 @@ impl Schema {
 
 /// The environment variable that sets a key: `PROXMOX_LXCRI_<SECTION>_<KEY>`, `-` as `_`.
 pub(super) fn variable(section: &str, key: &str) -> String {
-    format!("{ENVIRONMENT_PREFIX}{section}_{key}")
-        .to_ascii_uppercase()
-        .replace('-', "_")
+    format!("{ENVIRONMENT_PREFIX}{section}_{key}").to_ascii_uppercase().replace('-', "_")
 }
 
 #[cfg(test)]
@@ -235,33 +228,21 @@ mod tests {
     use super::*;
 
     const fn key(name: &'static str) -> Key {
-        Key {
-            name,
-            kind: Kind::String,
-            default: None,
-            doc: "",
-        }
+        Key { name, kind: Kind::String, default: None, doc: "" }
     }
 
     #[test]
     fn declarations_must_not_collide() {
         const A: &[Key] = &[key("c_d")];
         const B: &[Key] = &[key("d")];
-        let section = |name, keys| Section {
-            name,
-            doc: "",
-            keys,
-        };
+        let section = |name, keys| Section { name, doc: "", keys };
         assert!(Schema::new([section("b", A), section("b-e", B)], []).is_ok());
         let twice = Schema::new([section("runtime", A)], []).unwrap_err();
         assert_eq!(twice, SchemaError::SectionTwice("runtime"));
         let route = Schema::new([section("route", A)], []).unwrap_err();
         assert_eq!(route, SchemaError::SectionTwice("route"));
         let shared = Schema::new([section("b", A), section("b-c", B)], []).unwrap_err();
-        assert_eq!(
-            shared,
-            SchemaError::VariableTwice("b.c_d".into(), "b-c.d".into())
-        );
+        assert_eq!(shared, SchemaError::VariableTwice("b.c_d".into(), "b-c.d".into()));
     }
 
     #[test]
@@ -277,9 +258,6 @@ mod tests {
 
     #[test]
     fn variables_are_spelt_in_capitals() {
-        assert_eq!(
-            variable("proxmox-lxc", "token_file"),
-            "PROXMOX_LXCRI_PROXMOX_LXC_TOKEN_FILE"
-        );
+        assert_eq!(variable("proxmox-lxc", "token_file"), "PROXMOX_LXCRI_PROXMOX_LXC_TOKEN_FILE");
     }
 }

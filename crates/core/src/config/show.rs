@@ -33,24 +33,15 @@ fn push_setting(text: &mut String, setting: &Setting) {
         Some(value) => {
             // A path may hold a line feed, which would end the comment.
             let origin = setting.origin.to_string();
-            push(
-                text,
-                format_args!("{name} = {value}  # {}\n", printable(&origin)),
-            );
+            push(text, format_args!("{name} = {value}  # {}\n", printable(&origin)));
         }
         None => push(text, format_args!("# {name} is not set\n")),
     }
 }
 
 fn push_route(text: &mut String, rule: &Route) {
-    push(
-        text,
-        format_args!("\n[[{}]]  # {}\n", route::NAME, printable(&rule.place)),
-    );
-    let annotation = rule
-        .annotation
-        .as_ref()
-        .map(|(key, pattern)| format!("{key}={pattern}"));
+    push(text, format_args!("\n[[{}]]  # {}\n", route::NAME, printable(&rule.place)));
+    let annotation = rule.annotation.as_ref().map(|(key, pattern)| format!("{key}={pattern}"));
     let entries = [
         ("id", rule.id.as_ref().map(ToString::to_string)),
         ("bundle", rule.bundle.as_ref().map(ToString::to_string)),

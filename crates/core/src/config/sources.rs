@@ -63,9 +63,7 @@ impl Sources {
         Self {
             config_flag,
             overrides,
-            environment: std::env::vars_os()
-                .filter(|(name, _)| relevant(name))
-                .collect(),
+            environment: std::env::vars_os().filter(|(name, _)| relevant(name)).collect(),
             euid: rustix::process::geteuid().as_raw(),
             working_directory: std::env::current_dir().ok(),
             system_directory: SYSTEM_DIRECTORY.into(),
@@ -84,11 +82,7 @@ impl Sources {
             return Files::Directory(self.system_directory.clone());
         }
         let home = || self.directory("HOME").map(|home| home.join(".config"));
-        match self
-            .directory("XDG_CONFIG_HOME")
-            .map(Path::to_owned)
-            .or_else(home)
-        {
+        match self.directory("XDG_CONFIG_HOME").map(Path::to_owned).or_else(home) {
             Some(base) => Files::Directory(base.join(XDG_NAME)),
             None => Files::Nowhere,
         }
@@ -100,8 +94,7 @@ impl Sources {
         if self.euid == 0 {
             return None;
         }
-        self.directory(VARIABLE)
-            .map(|base| (VARIABLE, base.join(XDG_NAME)))
+        self.directory(VARIABLE).map(|base| (VARIABLE, base.join(XDG_NAME)))
     }
 
     /// A relative path in an option, made absolute; `.` components go away, `..` stays.
@@ -127,9 +120,7 @@ impl Sources {
     /// A directory from a variable. Relative ones are ignored, as the XDG base directory
     /// specification demands.
     fn directory(&self, name: &str) -> Option<&Path> {
-        self.variable(name)
-            .map(Path::new)
-            .filter(|path| path.is_absolute())
+        self.variable(name).map(Path::new).filter(|path| path.is_absolute())
     }
 }
 

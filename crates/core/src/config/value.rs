@@ -59,22 +59,14 @@ impl Value {
         }
         let value = match kind {
             Kind::String => Some(Self::String(text.to_owned())),
-            Kind::Path => Path::new(text)
-                .is_absolute()
-                .then(|| Self::Path(text.into())),
+            Kind::Path => Path::new(text).is_absolute().then(|| Self::Path(text.into())),
             Kind::Bool => text.parse().ok().map(Self::Bool),
-            Kind::Integer { min, max } => text
-                .parse()
-                .ok()
-                .filter(|number| (min..=max).contains(&number))
-                .map(Self::Integer),
+            Kind::Integer { min, max } => {
+                text.parse().ok().filter(|number| (min..=max).contains(&number)).map(Self::Integer)
+            }
             Kind::Duration => duration::parse(text).map(Self::Duration),
-            Kind::Choice(choices) => choices
-                .contains(&text)
-                .then(|| Self::String(text.to_owned())),
-            Kind::Backend => backends
-                .contains(&text)
-                .then(|| Self::String(text.to_owned())),
+            Kind::Choice(choices) => choices.contains(&text).then(|| Self::String(text.to_owned())),
+            Kind::Backend => backends.contains(&text).then(|| Self::String(text.to_owned())),
             Kind::StringList if text.is_empty() => Some(Self::List(Vec::new())),
             Kind::StringList => Some(Self::List(text.split(',').map(str::to_owned).collect())),
         };
@@ -169,10 +161,9 @@ fn expected(kind: &Kind, backends: &[&str], found: String) -> ValueError {
 pub(super) fn in_words(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the string {}", quoted(text)),
-        DeValue::Integer(number) => format!(
-            "the number {}",
-            quoted(&number.to_string()).trim_matches('"')
-        ),
+        DeValue::Integer(number) => {
+            format!("the number {}", quoted(&number.to_string()).trim_matches('"'))
+        }
         DeValue::Boolean(value) => value.to_string(),
         DeValue::Float(_) => "a number with a fraction".to_owned(),
         DeValue::Datetime(_) => "a date or time".to_owned(),

@@ -17,17 +17,9 @@ impl LogFile {
     /// Opens the file, making it with mode 0600 where there is none: messages may tell paths and
     /// arguments that are nobody else's business. The standard library sets O_CLOEXEC.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
         let is_stderr = is_stderr(&file)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            is_stderr,
-        })
+        Ok(Self { path: path.to_owned(), file, is_stderr })
     }
 
     pub(super) fn path(&self) -> &Path {

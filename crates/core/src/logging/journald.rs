@@ -48,19 +48,13 @@ impl Journal {
 }
 
 fn is_too_large(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MSGSIZE | Errno::NOBUFS)
-    )
+    matches!(Errno::from_io_error(error), Some(Errno::MSGSIZE | Errno::NOBUFS))
 }
 
 fn shortened(message: &str) -> String {
     let end = message.floor_char_boundary(CUT);
     let head = message.get(..end).unwrap_or_default();
-    format!(
-        "{head} [cut: the journal does not take all {} bytes at once]",
-        message.len()
-    )
+    format!("{head} [cut: the journal does not take all {} bytes at once]", message.len())
 }
 
 fn datagram(level: Level, message: &str) -> Vec<u8> {

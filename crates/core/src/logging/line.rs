@@ -67,11 +67,7 @@ struct JsonLine<'a> {
 }
 
 fn json(level: Level, message: &str, time: &str) -> String {
-    let line = JsonLine {
-        level: name(level),
-        msg: message,
-        time,
-    };
+    let line = JsonLine { level: name(level), msg: message, time };
     // Three strings always serialize; should that ever change, a caller that waits for JSON still
     // learns the level.
     let text = serde_json::to_string(&line)
@@ -132,18 +128,12 @@ mod tests {
             ("two words", "msg=\"two words\""),
             ("a=\"b\"\\", "msg=\"a=\\\"b\\\"\\\\\""),
             ("é\n\t\x1b[31m", "msg=\"é\\n\\t\\x1b[31m\""),
-            (
-                "\u{9b}\u{202e}\u{e0001}",
-                "msg=\"\\u009b\\u202e\\U000e0001\"",
-            ),
+            ("\u{9b}\u{202e}\u{e0001}", "msg=\"\\u009b\\u202e\\U000e0001\""),
             ("/run/x-1.log@^+", "msg=/run/x-1.log@^+"),
         ];
         for (message, expected) in cases {
             let line = for_file(Format::Text, Level::Warn, message, at());
-            assert_eq!(
-                line,
-                format!("time=\"2023-11-14T22:13:20Z\" level=warning {expected}\n")
-            );
+            assert_eq!(line, format!("time=\"2023-11-14T22:13:20Z\" level=warning {expected}\n"));
         }
     }
 
@@ -151,14 +141,8 @@ mod tests {
     fn json_lines_are_one_object_each() {
         let message = "no \"such\" file\n{}\x1b\u{2028}\\";
         let line = for_file(Format::Json, Level::Error, message, at());
-        assert!(
-            line.starts_with("{\"level\":\"error\",\"msg\":\""),
-            "{line}"
-        );
-        assert!(
-            line.ends_with(",\"time\":\"2023-11-14T22:13:20Z\"}\n"),
-            "{line}"
-        );
+        assert!(line.starts_with("{\"level\":\"error\",\"msg\":\""), "{line}");
+        assert!(line.ends_with(",\"time\":\"2023-11-14T22:13:20Z\"}\n"), "{line}");
         assert_eq!(line.matches('\n').count(), 1);
         let object: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(object["msg"], message);

@@ -68,11 +68,7 @@ impl Settings {
             // The schema lets no other words through than these two parsers know; a test holds
             // them together.
             level: level.parse().unwrap_or(LevelFilter::Warn),
-            format: if format == "json" {
-                Format::Json
-            } else {
-                Format::Text
-            },
+            format: if format == "json" { Format::Json } else { Format::Text },
             file: file.map(Path::to_owned),
             journald: config.get("logging", "journald")?,
             colour,
@@ -136,10 +132,7 @@ impl Logger {
             .journald
             .then(|| Journal::connect(socket))
             .transpose()
-            .map_err(|source| LoggingError::Journal {
-                path: socket.to_owned(),
-                source,
-            })?;
+            .map_err(|source| LoggingError::Journal { path: socket.to_owned(), source })?;
         let file = match settings.file {
             Some(path) => match LogFile::open(&path) {
                 Ok(file) => Some(file),
@@ -148,14 +141,7 @@ impl Logger {
             None => None,
         };
         let (level, format, colour) = (settings.level, settings.format, settings.colour);
-        Ok(Self {
-            level,
-            format,
-            file,
-            journal,
-            stderr,
-            colour,
-        })
+        Ok(Self { level, format, file, journal, stderr, colour })
     }
 
     /// Makes this the logger of the program, for good.
@@ -180,8 +166,7 @@ impl Logger {
     }
 
     fn say(&self, level: log::Level, message: &str) {
-        self.stderr
-            .write(line::for_people(level, message, self.colour).as_bytes());
+        self.stderr.write(line::for_people(level, message, self.colour).as_bytes());
     }
 }
 
@@ -209,10 +194,7 @@ impl Log for Logger {
             && let Err(error) = journal.send(level, &message)
         {
             say_it = true;
-            self.say(
-                log::Level::Warn,
-                &format!("cannot write to the journal: {error}"),
-            );
+            self.say(log::Level::Warn, &format!("cannot write to the journal: {error}"));
         }
         if say_it {
             self.say(level, &message);

@@ -38,10 +38,7 @@ mod tests {
     #[test]
     fn a_secret_never_prints() {
         let secret = Some(Secret::new("hunter2"));
-        assert_eq!(
-            format!("{secret:?} {secret:#?}").matches("hunter2").count(),
-            0
-        );
+        assert_eq!(format!("{secret:?} {secret:#?}").matches("hunter2").count(), 0);
         assert_eq!(Secret::new("hunter2").to_string(), "***");
         assert_eq!(format!("{:?}", Secret::new(7)), "***");
         assert_eq!(*Secret::new("hunter2").reveal(), "hunter2");

@@ -66,10 +66,7 @@ fn unknown_names_come_back() {
     ];
     let (set, unknown) = parse(&names, 39);
     assert_eq!(set, CHOWN.union(KILL));
-    assert_eq!(
-        unknown,
-        [&names[1..8], &["CAP_CHECKPOINT_RESTORE"]].concat()
-    );
+    assert_eq!(unknown, [&names[1..8], &["CAP_CHECKPOINT_RESTORE"]].concat());
     assert_eq!(parse(&names, 40).0, CHOWN.union(KILL).union(Set(1 << 40)));
     assert_eq!(parse::<&str>(&[], 40), (Set::EMPTY, vec![]));
 }
@@ -123,11 +120,7 @@ fn everything_in_order() {
         set_ambient(keep)?;
         set_ambient(Set::EMPTY)
     });
-    assert_eq!(
-        line(&status, "Amb"),
-        Set::EMPTY,
-        "an earlier ambient set goes"
-    );
+    assert_eq!(line(&status, "Amb"), Set::EMPTY, "an earlier ambient set goes");
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub struct Stat {
     pub pgrp: i32,
     /// Session.
     pub session: i32,
+    /// How many threads it has.
+    pub threads: u32,
     /// When the process started, in clock ticks since boot. Together with the pid it tells a
     /// process from a later one with the same number.
     pub start_time_ticks: u64,
@@ -28,6 +30,7 @@ impl Stat {
 const PPID: usize = 4 - 3;
 const PGRP: usize = 5 - 3;
 const SESSION: usize = 6 - 3;
+const THREADS: usize = 20 - 3;
 const START_TIME: usize = 22 - 3;
 
 /// Reads the text of /proc/PID/stat.
@@ -38,14 +41,8 @@ const START_TIME: usize = 22 - 3;
 /// # Errors
 /// What is wrong with it.
 pub fn parse_stat(text: &[u8]) -> Result<Stat, &'static str> {
-    let open = text
-        .iter()
-        .position(|byte| *byte == b'(')
-        .ok_or("no command")?;
-    let close = text
-        .iter()
-        .rposition(|byte| *byte == b')')
-        .ok_or("the command has no end")?;
+    let open = text.iter().position(|byte| *byte == b'(').ok_or("no command")?;
+    let close = text.iter().rposition(|byte| *byte == b')').ok_or("the command has no end")?;
     if close < open {
         return Err("the command has no end");
     }
@@ -60,16 +57,13 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat, &'static str> {
         ppid: number(&fields, PPID)?,
         pgrp: number(&fields, PGRP)?,
         session: number(&fields, SESSION)?,
+        threads: number(&fields, THREADS)?,
         start_time_ticks: number(&fields, START_TIME)?,
     })
 }
 
 fn number<T: std::str::FromStr>(fields: &[&str], position: usize) -> Result<T, &'static str> {
-    fields
-        .get(position)
-        .ok_or("too few fields")?
-        .parse()
-        .map_err(|_| "a field is not a number")
+    fields.get(position).ok_or("too few fields")?.parse().map_err(|_| "a field is not a number")
 }
 
 #[cfg(test)]
@@ -93,26 +87,16 @@ mod tests {
         ];
         for command in hostile {
             let text = [b"42 (", command, b") S ", TAIL.as_bytes(), b"\n"].concat();
-            let wanted = Stat {
-                state: 'S',
-                ppid: 7,
-                pgrp: 8,
-                session: 9,
-                start_time_ticks: 123_456_789,
-            };
+            let wanted =
+                Stat { state: 'S', ppid: 7, pgrp: 8, session: 9, start_time_ticks: 123_456_789 };
             assert_eq!(parse_stat(&text), Ok(wanted), "{}", command.escape_ascii());
         }
     }
 
     #[test]
     fn ended_or_not() {
-        for (letter, ended) in [
-            ("Z", true),
-            ("X", true),
-            ("R", false),
-            ("t", false),
-            ("I", false),
-        ] {
+        for (letter, ended) in [("Z", true), ("X", true), ("R", false), ("t", false), ("I", false)]
+        {
             let stat = parse_stat(format!("1 (x) {letter} {TAIL}").as_bytes()).unwrap();
             assert_eq!(stat.has_ended(), ended, "{letter}");
         }
@@ -136,15 +120,9 @@ mod tests {
         for (text, reason) in cases {
             assert_eq!(parse_stat(text), Err(reason), "{}", text.escape_ascii());
         }
-        let huge = format!(
-            "1 (x) S {}",
-            TAIL.replace("123456789", "99999999999999999999")
-        );
+        let huge = format!("1 (x) S {}", TAIL.replace("123456789", "99999999999999999999"));
         assert_eq!(parse_stat(huge.as_bytes()), Err("a field is not a number"));
         let negative = format!("1 (x) S {}", TAIL.replace("123456789", "-5"));
-        assert_eq!(
-            parse_stat(negative.as_bytes()),
-            Err("a field is not a number")
-        );
+        assert_eq!(parse_stat(negative.as_bytes()), Err("a field is not a number"));
     }
 }

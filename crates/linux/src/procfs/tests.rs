@@ -11,17 +11,11 @@ fn own_pid() -> i32 {
 fn own_process() {
     let proc = Proc::open().unwrap();
     let stat = proc.stat(own_pid()).unwrap();
-    assert_eq!(
-        stat.ppid,
-        getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
-    );
+    assert_eq!(stat.ppid, getppid().map_or(0, |pid| pid.as_raw_nonzero().get()));
     assert_eq!(stat.pgrp, getpgrp().as_raw_nonzero().get());
     assert_eq!(stat.session, getsid(None).unwrap().as_raw_nonzero().get());
     assert!(stat.start_time_ticks > 0 && !stat.has_ended());
-    assert_eq!(
-        proc.stat(own_pid()).unwrap().start_time_ticks,
-        stat.start_time_ticks
-    );
+    assert_eq!(proc.stat(own_pid()).unwrap().start_time_ticks, stat.start_time_ticks);
     let cgroups = proc.cgroups(own_pid()).unwrap();
     assert!(!cgroups.is_empty());
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
@@ -32,38 +26,21 @@ fn own_process() {
 fn no_such_process() {
     let proc = Proc::open().unwrap();
     for pid in [0, -1, i32::MAX, i32::MIN] {
-        assert!(
-            matches!(proc.stat(pid), Err(Error::NoProcess(p)) if p == pid),
-            "{pid}"
-        );
-        assert!(
-            matches!(proc.cgroups(pid), Err(Error::NoProcess(_))),
-            "{pid}"
-        );
-        assert!(
-            matches!(proc.oom_score_adj(pid), Err(Error::NoProcess(_))),
-            "{pid}"
-        );
+        assert!(matches!(proc.stat(pid), Err(Error::NoProcess(p)) if p == pid), "{pid}");
+        assert!(matches!(proc.cgroups(pid), Err(Error::NoProcess(_))), "{pid}");
+        assert!(matches!(proc.oom_score_adj(pid), Err(Error::NoProcess(_))), "{pid}");
     }
 }
 
 #[test]
 fn only_a_procfs_root_will_do() {
     let open_dir = |path: &str| {
-        open(
-            path,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .unwrap()
+        open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
     };
     assert!(Proc::from_root(open_dir("/proc"), "x").is_ok());
     for path in ["/", "/sys", "/proc/sys", "/proc/self", "/tmp"] {
         let error = Proc::from_root(open_dir(path), path).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("{path} is not the root of a proc filesystem")
-        );
+        assert_eq!(error.to_string(), format!("{path} is not the root of a proc filesystem"));
     }
 }
 
@@ -89,20 +66,12 @@ fn paths_stay_beneath_and_follow_nothing() {
 #[test]
 fn oom_score() {
     let proc = Proc::open().unwrap();
-    assert!(matches!(
-        proc.set_oom_score_adj(1001),
-        Err(Error::OomScore(1001))
-    ));
-    assert!(matches!(
-        proc.set_oom_score_adj(i32::MIN),
-        Err(Error::OomScore(_))
-    ));
+    assert!(matches!(proc.set_oom_score_adj(1001), Err(Error::OomScore(1001))));
+    assert!(matches!(proc.set_oom_score_adj(i32::MIN), Err(Error::OomScore(_))));
     let outcome = forked_child::run(|| {
         let before = proc.oom_score_adj(own_pid()).unwrap();
         proc.set_oom_score_adj(before + 5).unwrap();
-        (proc.oom_score_adj(own_pid()).unwrap() - before)
-            .to_le_bytes()
-            .to_vec()
+        (proc.oom_score_adj(own_pid()).unwrap() - before).to_le_bytes().to_vec()
     });
     assert_eq!(outcome.output, 5i32.to_le_bytes());
 }
@@ -111,14 +80,8 @@ fn oom_score() {
 fn labels() {
     let proc = Proc::open().unwrap();
     for bad in ["", "a\0b", "a\nb", "a\x1bb"] {
-        assert!(
-            matches!(proc.set_apparmor_exec(bad), Err(Error::Label(_))),
-            "{bad:?}"
-        );
-        assert!(
-            matches!(proc.set_selinux_exec(bad), Err(Error::Label(_))),
-            "{bad:?}"
-        );
+        assert!(matches!(proc.set_apparmor_exec(bad), Err(Error::Label(_))), "{bad:?}");
+        assert!(matches!(proc.set_selinux_exec(bad), Err(Error::Label(_))), "{bad:?}");
     }
     // Whatever security module runs here, it does not know this one, and that must not pass.
     let outcome = forked_child::run(|| {
@@ -140,10 +103,7 @@ fn links_have_the_kernels_shape() {
     let proc = Proc::open().unwrap();
     assert_eq!(proc.link("self").unwrap(), own_pid().to_string());
     let thread = rustix::thread::gettid().as_raw_nonzero();
-    assert_eq!(
-        proc.link("thread-self").unwrap(),
-        format!("{}/task/{thread}", own_pid())
-    );
+    assert_eq!(proc.link("thread-self").unwrap(), format!("{}/task/{thread}", own_pid()));
     assert!(matches!(proc.link("mounts"), Err(Error::Format { .. })));
 }
 

@@ -31,10 +31,8 @@ const LONGEST_ADDRESS: usize = 107;
 /// # Errors
 /// [`Error::Connect`] and [`Error::Send`].
 pub fn send_fd(path: &Path, fd: BorrowedFd<'_>, name: &str) -> Result<(), Error> {
-    let stream = connect(path).map_err(|source| Error::Connect {
-        path: path.display().to_string(),
-        source,
-    })?;
+    let stream = connect(path)
+        .map_err(|source| Error::Connect { path: path.display().to_string(), source })?;
     send_fd_over(stream.as_fd(), fd, name)
 }
 
@@ -43,10 +41,7 @@ pub fn send_fd(path: &Path, fd: BorrowedFd<'_>, name: &str) -> Result<(), Error>
 /// # Errors
 /// [`Error::Send`]; EINVAL for an empty name, because a descriptor needs a byte to travel with.
 pub fn send_fd_over(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, name: &str) -> Result<(), Error> {
-    let error = |errno: Errno| Error::Send {
-        name: name.into(),
-        source: errno.into(),
-    };
+    let error = |errno: Errno| Error::Send { name: name.into(), source: errno.into() };
     if name.is_empty() || name.len() > LONGEST_NAME {
         return Err(error(Errno::INVAL));
     }
@@ -63,11 +58,7 @@ pub fn send_fd_over(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, name: &str) -> R
             other => break other.map_err(error)?,
         }
     };
-    if sent == name.len() {
-        Ok(())
-    } else {
-        Err(error(Errno::MSGSIZE))
-    }
+    if sent == name.len() { Ok(()) } else { Err(error(Errno::MSGSIZE)) }
 }
 
 /// Receives one descriptor (close-on-exec) and the bytes that came with it, lossily as text.
@@ -96,20 +87,13 @@ pub fn receive_fd(socket: BorrowedFd<'_>) -> Result<(OwnedFd, String), Error> {
         .flatten()
         .collect();
     if received.bytes == 0 {
-        return Err(Error::Unexpected(
-            "the end of the stream in place of a descriptor",
-        ));
+        return Err(Error::Unexpected("the end of the stream in place of a descriptor"));
     }
     if received.flags.contains(ReturnFlags::CTRUNC) || fds.len() > 1 {
         return Err(Error::Unexpected("more than one descriptor"));
     }
-    let fd = fds
-        .pop()
-        .ok_or(Error::Unexpected("a message without a descriptor"))?;
-    Ok((
-        fd,
-        String::from_utf8_lossy(&name[..received.bytes]).into_owned(),
-    ))
+    let fd = fds.pop().ok_or(Error::Unexpected("a message without a descriptor"))?;
+    Ok((fd, String::from_utf8_lossy(&name[..received.bytes]).into_owned()))
 }
 
 /// Connects, also where the path is longer than an address can be: then by way of its directory.
@@ -120,10 +104,6 @@ fn connect(path: &Path) -> std::io::Result<UnixStream> {
     if path.as_os_str().as_bytes().len() <= LONGEST_ADDRESS {
         return UnixStream::connect(path);
     }
-    let dir = open(
-        dir,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let dir = open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     UnixStream::connect(Path::new(&format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name))
 }

@@ -20,9 +20,7 @@ fn pty() -> Pty {
 
 fn text(fd: &OwnedFd) -> String {
     let mut bytes = [0; 64];
-    let length = File::from(fd.try_clone().unwrap())
-        .read(&mut bytes)
-        .unwrap();
+    let length = File::from(fd.try_clone().unwrap()).read(&mut bytes).unwrap();
     String::from_utf8_lossy(&bytes[..length]).into_owned()
 }
 
@@ -33,13 +31,9 @@ fn both_ends_talk() {
     for fd in [&pty.master, &pty.peer] {
         assert!(fcntl_getfd(fd).unwrap().contains(FdFlags::CLOEXEC));
     }
-    File::from(pty.peer.try_clone().unwrap())
-        .write_all(b"out\n")
-        .unwrap();
+    File::from(pty.peer.try_clone().unwrap()).write_all(b"out\n").unwrap();
     assert_eq!(text(&pty.master), "out\r\n");
-    File::from(pty.master.try_clone().unwrap())
-        .write_all(b"in\n")
-        .unwrap();
+    File::from(pty.master.try_clone().unwrap()).write_all(b"in\n").unwrap();
     assert_eq!(text(&pty.peer), "in\n");
 }
 
@@ -48,32 +42,18 @@ fn not_a_devpts() {
     let dir = tempfile::tempdir().unwrap();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(dir.path(), flags, Mode::empty()).unwrap();
-    assert_eq!(
-        open(fd.as_fd()).unwrap_err().to_string(),
-        "failed to open ptmx of devpts"
-    );
+    assert_eq!(open(fd.as_fd()).unwrap_err().to_string(), "failed to open ptmx of devpts");
     std::fs::write(dir.path().join("ptmx"), "a file").unwrap();
-    assert_eq!(
-        open(fd.as_fd()).unwrap_err().to_string(),
-        "failed to unlock the new terminal"
-    );
+    assert_eq!(open(fd.as_fd()).unwrap_err().to_string(), "failed to unlock the new terminal");
     std::fs::remove_file(dir.path().join("ptmx")).unwrap();
     std::os::unix::fs::symlink("/dev/pts/ptmx", dir.path().join("ptmx")).unwrap();
-    assert_eq!(
-        open(fd.as_fd()).unwrap_err().to_string(),
-        "failed to open ptmx of devpts"
-    );
+    assert_eq!(open(fd.as_fd()).unwrap_err().to_string(), "failed to open ptmx of devpts");
 }
 
 #[test]
 fn sizes() {
     let pty = pty();
-    let wanted = Winsize {
-        ws_row: 33,
-        ws_col: 111,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let wanted = Winsize { ws_row: 33, ws_col: 111, ws_xpixel: 0, ws_ypixel: 0 };
     set_size(&pty.master, wanted).unwrap();
     let got = size(&pty.peer).unwrap();
     assert_eq!((got.ws_row, got.ws_col), (33, 111));
@@ -90,14 +70,8 @@ fn raw_mode_is_restored() {
     {
         let _raw = RawMode::enter(&pty.peer).unwrap();
         assert!(!modes().intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
-        File::from(pty.master.try_clone().unwrap())
-            .write_all(b"\x03")
-            .unwrap();
-        assert_eq!(
-            text(&pty.peer),
-            "\x03",
-            "control-c is a byte like any other"
-        );
+        File::from(pty.master.try_clone().unwrap()).write_all(b"\x03").unwrap();
+        assert_eq!(text(&pty.peer), "\x03", "control-c is a byte like any other");
     }
     assert_eq!(modes(), before);
     assert!(RawMode::enter(&File::open("/dev/null").unwrap()).is_err());
@@ -107,32 +81,16 @@ fn raw_mode_is_restored() {
 fn controlling_terminal() {
     let pty = pty();
     let outcome = forked_child::run(|| {
-        assert!(
-            make_controlling(&pty.peer).is_err(),
-            "not the leader of a session"
-        );
+        assert!(make_controlling(&pty.peer).is_err(), "not the leader of a session");
         rustix::process::setsid().unwrap();
         assert!(File::open("/dev/tty").is_err(), "none yet");
         make_controlling(&pty.peer).unwrap();
         let tty = rustix::fs::open("/dev/tty", OFlags::RDWR, Mode::empty()).unwrap();
-        set_size(
-            &tty,
-            Winsize {
-                ws_row: 7,
-                ws_col: 9,
-                ws_xpixel: 0,
-                ws_ypixel: 0,
-            },
-        )
-        .unwrap();
+        set_size(&tty, Winsize { ws_row: 7, ws_col: 9, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         vec![]
     });
     assert!(outcome.status.success());
-    assert_eq!(
-        size(&pty.master).unwrap().ws_row,
-        7,
-        "/dev/tty was this terminal"
-    );
+    assert_eq!(size(&pty.master).unwrap().ws_row, 7, "/dev/tty was this terminal");
 }
 
 #[test]
@@ -166,20 +124,11 @@ fn a_descriptor_travels_with_its_name() {
 fn no_socket_is_named() {
     let file = File::open("/dev/null").unwrap();
     let error = send_fd(Path::new("/nowhere/console.sock"), file.as_fd(), "x").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "failed to connect to console socket /nowhere/console.sock"
-    );
+    assert_eq!(error.to_string(), "failed to connect to console socket /nowhere/console.sock");
     let (one, _two) = UnixStream::pair().unwrap();
-    assert!(matches!(
-        send_fd_over(one.as_fd(), file.as_fd(), ""),
-        Err(Error::Send { .. })
-    ));
+    assert!(matches!(send_fd_over(one.as_fd(), file.as_fd(), ""), Err(Error::Send { .. })));
     let closed = UnixStream::pair().unwrap().0;
-    assert!(
-        send_fd_over(closed.as_fd(), file.as_fd(), "x").is_err(),
-        "and no SIGPIPE"
-    );
+    assert!(send_fd_over(closed.as_fd(), file.as_fd(), "x").is_err(), "and no SIGPIPE");
 }
 
 #[test]

@@ -83,10 +83,7 @@ fn key(profile: &Profile) -> Option<Hash> {
     hasher.update(MAGIC);
     text(&mut hasher, env!("CARGO_PKG_VERSION"));
     text(&mut hasher, &format!("{:?}", ScmpArch::native()));
-    text(
-        &mut hasher,
-        &format!("{}.{}.{}", version.major, version.minor, version.micro),
-    );
+    text(&mut hasher, &format!("{}.{}.{}", version.major, version.minor, version.micro));
     // The level stands for what the running kernel can do.
     number(&mut hasher, get_api().into());
     encode(&mut hasher, profile);
@@ -111,24 +108,12 @@ fn encode(hasher: &mut Sha256, profile: &Profile) {
     text(hasher, listener_path.as_deref().unwrap_or_default());
     text(hasher, listener_metadata.as_deref().unwrap_or_default());
     number(hasher, syscalls.len() as u64);
-    for Rule {
-        names,
-        action,
-        errno_ret,
-        args,
-    } in syscalls
-    {
+    for Rule { names, action, errno_ret, args } in syscalls {
         texts(hasher, names);
         text(hasher, action);
         optional(hasher, *errno_ret);
         number(hasher, args.len() as u64);
-        for Argument {
-            index,
-            value,
-            value_two,
-            op,
-        } in args
-        {
+        for Argument { index, value, value_two, op } in args {
             number(hasher, u64::from(*index));
             number(hasher, *value);
             number(hasher, *value_two);
@@ -158,14 +143,11 @@ fn texts(hasher: &mut Sha256, values: &[String]) {
 }
 
 fn file_name(key: &Hash) -> String {
-    key.iter().fold(
-        String::with_capacity(2 * HASH_SIZE + SUFFIX.len()),
-        |mut name, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "{byte:02x}");
-            name
-        },
-    ) + SUFFIX
+    key.iter().fold(String::with_capacity(2 * HASH_SIZE + SUFFIX.len()), |mut name, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(name, "{byte:02x}");
+        name
+    }) + SUFFIX
 }
 
 fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
@@ -188,16 +170,11 @@ fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
 fn trust(stat: &Stat) -> io::Result<()> {
     let owner = rustix::process::geteuid().as_raw();
     if stat.st_uid != owner {
-        return Err(io::Error::other(format!(
-            "it belongs to uid {}, not {owner}",
-            stat.st_uid
-        )));
+        return Err(io::Error::other(format!("it belongs to uid {}, not {owner}", stat.st_uid)));
     }
     if stat.st_mode & 0o022 != 0 {
         let mode = stat.st_mode & 0o7777;
-        return Err(io::Error::other(format!(
-            "others may write it (mode {mode:04o})"
-        )));
+        return Err(io::Error::other(format!("others may write it (mode {mode:04o})")));
     }
     Ok(())
 }
@@ -215,9 +192,7 @@ fn read_entry(dir: BorrowedFd<'_>, name: &str, key: &Hash) -> io::Result<Option<
         return Err(io::Error::other("it is not a regular file with one name"));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).min(LARGEST) + 1);
-    File::from(file)
-        .take(LARGEST as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    File::from(file).take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
     parse_entry(&bytes, key)
         .map(|instructions| Some(instructions.to_vec()))
         .map_err(io::Error::other)
@@ -228,15 +203,13 @@ fn parse_entry<'a>(bytes: &'a [u8], key: &Hash) -> Result<&'a [u8], &'static str
     if bytes.len() > LARGEST {
         return Err("it is too large");
     }
-    let (content, checksum) = bytes
-        .split_last_chunk::<HASH_SIZE>()
-        .ok_or("it is shorter than a checksum")?;
+    let (content, checksum) =
+        bytes.split_last_chunk::<HASH_SIZE>().ok_or("it is shorter than a checksum")?;
     if Hash::from(Sha256::digest(content)) != *checksum {
         return Err("its checksum is wrong");
     }
     let rest = content.strip_prefix(MAGIC).ok_or("it has another format")?;
-    rest.strip_prefix(key)
-        .ok_or("it was made for another profile")
+    rest.strip_prefix(key).ok_or("it was made for another profile")
 }
 
 fn format_entry(key: &Hash, instructions: &[u8]) -> Vec<u8> {

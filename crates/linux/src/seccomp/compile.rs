@@ -41,48 +41,28 @@ pub(super) fn kernel_flags(profile: &Profile) -> Result<u32, Error> {
         let available = supported::flag_available(names::SPEC_ALLOW);
         return Ok(if available { names::SPEC_ALLOW } else { 0 });
     };
-    let bits = flags
-        .iter()
-        .try_fold(0, |bits, name| Ok(bits | names::flag(name)?))?;
+    let bits = flags.iter().try_fold(0, |bits, name| Ok(bits | names::flag(name)?))?;
     // It says how a task waits for a listener. Without one nothing waits, and the kernel refuses it.
     Ok(bits & !names::WAIT_KILLABLE_RECV)
 }
 
 fn instructions(profile: &Profile) -> Result<(Vec<u8>, Vec<String>), Error> {
     refuse_listener(profile)?;
-    let default = names::action(
-        &profile.default_action,
-        profile.default_errno_ret,
-        "defaultAction",
-    )?;
+    let default =
+        names::action(&profile.default_action, profile.default_errno_ret, "defaultAction")?;
     let mut filter = ScmpFilterContext::new(default).map_err(library("create a filter"))?;
     for name in &profile.architectures {
         filter
             .add_arch(names::architecture(name)?)
-            .map_err(|source| Error::Architecture {
-                name: name.clone(),
-                source,
-            })?;
+            .map_err(|source| Error::Architecture { name: name.clone(), source })?;
     }
-    let mut rules = Rules {
-        filter,
-        default,
-        added: 0,
-        unknown: Vec::new(),
-    };
+    let mut rules = Rules { filter, default, added: 0, unknown: Vec::new() };
     for (index, rule) in profile.syscalls.iter().enumerate() {
         rules.add(index, rule)?;
     }
-    let Rules {
-        mut filter,
-        added,
-        unknown,
-        ..
-    } = rules;
+    let Rules { mut filter, added, unknown, .. } = rules;
     if added > TREE_FROM {
-        filter
-            .set_ctl_optimize(2)
-            .map_err(library("order the filter as a tree"))?;
+        filter.set_ctl_optimize(2).map_err(library("order the filter as a tree"))?;
     }
     Ok((export(&filter)?, unknown))
 }
@@ -92,14 +72,8 @@ fn refuse_listener(profile: &Profile) -> Result<(), Error> {
         ("listenerPath", &profile.listener_path),
         ("listenerMetadata", &profile.listener_metadata),
     ];
-    match fields
-        .iter()
-        .find(|(_, value)| value.as_deref().is_some_and(|v| !v.is_empty()))
-    {
-        Some((what, _)) => Err(Error::NotSupported {
-            what,
-            place: "linux.seccomp".into(),
-        }),
+    match fields.iter().find(|(_, value)| value.as_deref().is_some_and(|v| !v.is_empty())) {
+        Some((what, _)) => Err(Error::NotSupported { what, place: "linux.seccomp".into() }),
         None => Ok(()),
     }
 }
@@ -131,10 +105,7 @@ impl Rules {
             for conditions in alternatives {
                 self.filter
                     .add_rule_conditional(action, syscall, &conditions)
-                    .map_err(|source| Error::Rule {
-                        syscall: name.clone(),
-                        source,
-                    })?;
+                    .map_err(|source| Error::Rule { syscall: name.clone(), source })?;
                 self.added += 1;
             }
         }
@@ -153,35 +124,24 @@ fn alternatives(syscall: &str, args: &[Argument]) -> Result<Vec<Vec<ScmpArgCompa
     for arg in args {
         let slot = seen
             .get_mut(arg.index as usize)
-            .ok_or_else(|| Error::ArgumentIndex {
-                syscall: syscall.into(),
-                index: arg.index,
-            })?;
+            .ok_or_else(|| Error::ArgumentIndex { syscall: syscall.into(), index: arg.index })?;
         repeated |= std::mem::replace(slot, true);
         let operator = names::operator(&arg.op, arg.value)?;
         let masked = matches!(operator, libseccomp::ScmpCompareOp::MaskedEqual(_));
         let datum = if masked { arg.value_two } else { arg.value };
         conditions.push(ScmpArgCompare::new(arg.index, operator, datum));
     }
-    Ok(if repeated {
-        conditions.into_iter().map(|c| vec![c]).collect()
-    } else {
-        vec![conditions]
-    })
+    Ok(if repeated { conditions.into_iter().map(|c| vec![c]).collect() } else { vec![conditions] })
 }
 
 /// Reads the program by way of a memory file: export to memory needs libseccomp 2.6.
 fn export(filter: &ScmpFilterContext) -> Result<Vec<u8>, Error> {
     let memory = memfd_create("seccomp", MemfdFlags::CLOEXEC)
         .map_err(|errno| Error::Export(errno.into()))?;
-    filter
-        .export_bpf(&memory)
-        .map_err(library("generate the filter"))?;
+    filter.export_bpf(&memory).map_err(library("generate the filter"))?;
     let mut file = File::from(memory);
     let mut bytes = Vec::new();
-    file.rewind()
-        .and_then(|()| file.read_to_end(&mut bytes))
-        .map_err(Error::Export)?;
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(Error::Export)?;
     Ok(bytes)
 }
 

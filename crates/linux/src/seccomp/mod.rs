@@ -123,10 +123,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown {
-                nearest: Some(nearest),
-                ..
-            } => Some(format!("did you mean {nearest}?")),
+            Self::Unknown { nearest: Some(nearest), .. } => {
+                Some(format!("did you mean {nearest}?"))
+            }
             Self::NotSupported { .. } => Some("remove it, or choose a backend that has it".into()),
             Self::TooLong { .. } => {
                 Some("fewer rules with arguments or fewer architectures make it smaller".into())

@@ -81,18 +81,11 @@ const MAX_TRACE: u32 = 0xffff;
 pub(super) fn action(name: &str, errno: Option<u32>, place: &str) -> Result<ScmpAction, Error> {
     let returned = |max| match errno.unwrap_or(libc::EPERM.unsigned_abs()) {
         value if value <= max => Ok(value),
-        value => Err(Error::ErrnoRange {
-            place: place.into(),
-            value,
-            max,
-        }),
+        value => Err(Error::ErrnoRange { place: place.into(), value, max }),
     };
     let plain = |action| match errno {
         None => Ok(action),
-        Some(_) => Err(Error::ErrnoUnused {
-            place: place.into(),
-            action: name.into(),
-        }),
+        Some(_) => Err(Error::ErrnoUnused { place: place.into(), action: name.into() }),
     };
     match name {
         "SCMP_ACT_ALLOW" => plain(ScmpAction::Allow),
@@ -102,10 +95,7 @@ pub(super) fn action(name: &str, errno: Option<u32>, place: &str) -> Result<Scmp
         "SCMP_ACT_LOG" => plain(ScmpAction::Log),
         "SCMP_ACT_TRACE" => Ok(ScmpAction::Trace(returned(MAX_TRACE)? as u16)),
         "SCMP_ACT_TRAP" => plain(ScmpAction::Trap),
-        NOTIFY => Err(Error::NotSupported {
-            what: NOTIFY,
-            place: place.into(),
-        }),
+        NOTIFY => Err(Error::NotSupported { what: NOTIFY, place: place.into() }),
         other => Err(unknown("action", other, &ACTIONS)),
     }
 }
@@ -139,14 +129,10 @@ fn lookup<T: Copy>(
     name: &str,
     table: &[(&'static str, T)],
 ) -> Result<T, Error> {
-    table
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| {
-            let known: Vec<&'static str> = table.iter().map(|(known, _)| *known).collect();
-            unknown(kind, name, &known)
-        })
+    table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&'static str> = table.iter().map(|(known, _)| *known).collect();
+        unknown(kind, name, &known)
+    })
 }
 
 fn unknown(kind: &'static str, name: &str, known: &[&'static str]) -> Error {
@@ -154,36 +140,21 @@ fn unknown(kind: &'static str, name: &str, known: &[&'static str]) -> Error {
     let wanted = without_prefix(name).to_ascii_uppercase();
     let nearest = known
         .iter()
-        .map(|known| {
-            (
-                strsim::damerau_levenshtein(&wanted, without_prefix(known)),
-                *known,
-            )
-        })
+        .map(|known| (strsim::damerau_levenshtein(&wanted, without_prefix(known)), *known))
         .min()
         .filter(|(distance, _)| *distance <= 3 && *distance < wanted.chars().count())
         .map(|(_, known)| known);
-    Error::Unknown {
-        kind,
-        name: name.into(),
-        nearest,
-    }
+    Error::Unknown { kind, name: name.into(), nearest }
 }
 
 /// `name` without the prefix of its kind, whether or not that is in capitals.
 fn without_prefix(name: &str) -> &str {
-    [
-        "SCMP_ACT_",
-        "SCMP_CMP_",
-        "SCMP_ARCH_",
-        "SECCOMP_FILTER_FLAG_",
-    ]
-    .iter()
-    .find(|prefix| {
-        name.get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    })
-    .map_or(name, |prefix| &name[prefix.len()..])
+    ["SCMP_ACT_", "SCMP_CMP_", "SCMP_ARCH_", "SECCOMP_FILTER_FLAG_"]
+        .iter()
+        .find(|prefix| {
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        })
+        .map_or(name, |prefix| &name[prefix.len()..])
 }
 
 #[cfg(test)]
@@ -200,11 +171,7 @@ mod tests {
         }
         for (name, token) in ARCHITECTURES {
             assert_eq!(architecture(name).unwrap(), token);
-            assert_eq!(
-                name.parse::<ScmpArch>().unwrap(),
-                token,
-                "libseccomp disagrees on {name}"
-            );
+            assert_eq!(name.parse::<ScmpArch>().unwrap(), token, "libseccomp disagrees on {name}");
         }
         for (name, bit) in FLAGS {
             assert_eq!(flag(name).unwrap(), bit);
@@ -214,47 +181,19 @@ mod tests {
     #[test]
     fn unknown_names_are_told_with_the_nearest() {
         let cases = [
-            (
-                action("SCMP_ACT_ALOW", None, "x").unwrap_err(),
-                "action",
-                Some("SCMP_ACT_ALLOW"),
-            ),
-            (
-                action("allow", None, "x").unwrap_err(),
-                "action",
-                Some("SCMP_ACT_ALLOW"),
-            ),
-            (
-                action("scmp_act_errno", None, "x").unwrap_err(),
-                "action",
-                Some("SCMP_ACT_ERRNO"),
-            ),
+            (action("SCMP_ACT_ALOW", None, "x").unwrap_err(), "action", Some("SCMP_ACT_ALLOW")),
+            (action("allow", None, "x").unwrap_err(), "action", Some("SCMP_ACT_ALLOW")),
+            (action("scmp_act_errno", None, "x").unwrap_err(), "action", Some("SCMP_ACT_ERRNO")),
             (action("", None, "x").unwrap_err(), "action", None),
             (
-                action(
-                    "SCMP_ACT_\u{1F980}\u{1F980}\u{1F980}\u{1F980}\u{1F980}",
-                    None,
-                    "x",
-                )
-                .unwrap_err(),
+                action("SCMP_ACT_\u{1F980}\u{1F980}\u{1F980}\u{1F980}\u{1F980}", None, "x")
+                    .unwrap_err(),
                 "action",
                 None,
             ),
-            (
-                operator("SCMP_CMP_MASK_EQ", 0).unwrap_err(),
-                "operator",
-                Some("SCMP_CMP_MASKED_EQ"),
-            ),
-            (
-                architecture("x86-64").unwrap_err(),
-                "architecture",
-                Some("SCMP_ARCH_X86_64"),
-            ),
-            (
-                architecture("SCMP_ARCH_NATIVE").unwrap_err(),
-                "architecture",
-                None,
-            ),
+            (operator("SCMP_CMP_MASK_EQ", 0).unwrap_err(), "operator", Some("SCMP_CMP_MASKED_EQ")),
+            (architecture("x86-64").unwrap_err(), "architecture", Some("SCMP_ARCH_X86_64")),
+            (architecture("SCMP_ARCH_NATIVE").unwrap_err(), "architecture", None),
             (
                 flag("SECCOMP_FILTER_FLAG_TSYNK").unwrap_err(),
                 "flag",
@@ -263,12 +202,7 @@ mod tests {
             (flag("nonsense at length").unwrap_err(), "flag", None),
         ];
         for (error, wanted_kind, wanted) in cases {
-            let Error::Unknown {
-                kind,
-                nearest,
-                ref name,
-            } = error
-            else {
+            let Error::Unknown { kind, nearest, ref name } = error else {
                 panic!("{error:?}");
             };
             assert_eq!((kind, nearest), (wanted_kind, wanted), "{name:?}");
@@ -283,30 +217,13 @@ mod tests {
         assert_eq!(errno(None).unwrap(), ScmpAction::Errno(libc::EPERM));
         assert_eq!(errno(Some(0)).unwrap(), ScmpAction::Errno(0));
         assert_eq!(errno(Some(4095)).unwrap(), ScmpAction::Errno(4095));
-        assert!(matches!(
-            errno(Some(4096)),
-            Err(Error::ErrnoRange { max: 4095, .. })
-        ));
-        assert!(matches!(
-            errno(Some(u32::MAX)),
-            Err(Error::ErrnoRange { .. })
-        ));
+        assert!(matches!(errno(Some(4096)), Err(Error::ErrnoRange { max: 4095, .. })));
+        assert!(matches!(errno(Some(u32::MAX)), Err(Error::ErrnoRange { .. })));
         let trace = |value| action("SCMP_ACT_TRACE", value, "x");
         assert_eq!(trace(Some(65535)).unwrap(), ScmpAction::Trace(65535));
-        assert!(matches!(
-            trace(Some(65536)),
-            Err(Error::ErrnoRange { max: 65535, .. })
-        ));
-        for name in [
-            "SCMP_ACT_ALLOW",
-            "SCMP_ACT_KILL",
-            "SCMP_ACT_LOG",
-            "SCMP_ACT_TRAP",
-        ] {
-            assert!(
-                matches!(action(name, Some(1), "x"), Err(Error::ErrnoUnused { .. })),
-                "{name}"
-            );
+        assert!(matches!(trace(Some(65536)), Err(Error::ErrnoRange { max: 65535, .. })));
+        for name in ["SCMP_ACT_ALLOW", "SCMP_ACT_KILL", "SCMP_ACT_LOG", "SCMP_ACT_TRAP"] {
+            assert!(matches!(action(name, Some(1), "x"), Err(Error::ErrnoUnused { .. })), "{name}");
         }
     }
 }

@@ -99,10 +99,7 @@ mod tests {
     fn the_least_there_can_be() {
         let profile: Profile =
             serde_json::from_str(r#"{"defaultAction":"SCMP_ACT_ALLOW","later":{}}"#).unwrap();
-        assert_eq!(
-            profile.flags, None,
-            "absent flags differ from an empty list"
-        );
+        assert_eq!(profile.flags, None, "absent flags differ from an empty list");
         let with_flags: Profile =
             serde_json::from_str(r#"{"defaultAction":"x","flags":[]}"#).unwrap();
         assert_eq!(with_flags.flags, Some(vec![]));

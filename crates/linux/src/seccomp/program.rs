@@ -29,10 +29,7 @@ pub struct Program {
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program")
-            .field(
-                "instructions",
-                &(self.instructions.len() / INSTRUCTION_SIZE),
-            )
+            .field("instructions", &(self.instructions.len() / INSTRUCTION_SIZE))
             .field("flags", &self.flags)
             .field("unknown_syscalls", &self.unknown_syscalls)
             .finish()
@@ -47,20 +44,12 @@ impl Program {
     pub(super) fn new(instructions: Vec<u8>, flags: u32) -> Result<Self, Error> {
         let count = instructions.len() / INSTRUCTION_SIZE;
         if count == 0 || !instructions.len().is_multiple_of(INSTRUCTION_SIZE) {
-            return Err(Error::Malformed {
-                bytes: instructions.len(),
-            });
+            return Err(Error::Malformed { bytes: instructions.len() });
         }
         if count > MAX_INSTRUCTIONS {
-            return Err(Error::TooLong {
-                instructions: count,
-            });
+            return Err(Error::TooLong { instructions: count });
         }
-        Ok(Self {
-            instructions,
-            flags,
-            unknown_syscalls: Vec::new(),
-        })
+        Ok(Self { instructions, flags, unknown_syscalls: Vec::new() })
     }
 
     /// Puts the filter on the calling thread (with `SECCOMP_FILTER_FLAG_TSYNC` on every thread).
@@ -76,11 +65,7 @@ impl Program {
             .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         let program = libc::sock_fprog {
             len: length,
-            filter: self
-                .instructions
-                .as_ptr()
-                .cast_mut()
-                .cast::<libc::sock_filter>(),
+            filter: self.instructions.as_ptr().cast_mut().cast::<libc::sock_filter>(),
         };
         // SAFETY: the kernel reads `len` instructions of 8 bytes from `filter`, which is exactly
         // what the vector holds; it copies them and needs no alignment.
@@ -108,14 +93,8 @@ mod tests {
 
     #[test]
     fn shape_is_checked() {
-        assert!(matches!(
-            Program::new(vec![], 0),
-            Err(Error::Malformed { bytes: 0 })
-        ));
-        assert!(matches!(
-            Program::new(vec![0; 12], 0),
-            Err(Error::Malformed { bytes: 12 })
-        ));
+        assert!(matches!(Program::new(vec![], 0), Err(Error::Malformed { bytes: 0 })));
+        assert!(matches!(Program::new(vec![0; 12], 0), Err(Error::Malformed { bytes: 12 })));
         assert!(Program::new(vec![0; 8 * MAX_INSTRUCTIONS], 0).is_ok());
         assert!(matches!(
             Program::new(vec![0; 8 * (MAX_INSTRUCTIONS + 1)], 0),
@@ -127,13 +106,7 @@ mod tests {
     fn the_kernel_refuses_what_is_no_program() {
         let nonsense = Program::new(vec![0xff; 16], 0).unwrap();
         let outcome = crate::forked_child::run(|| {
-            nonsense
-                .load()
-                .err()
-                .and_then(|e| e.raw_os_error())
-                .unwrap_or(0)
-                .to_le_bytes()
-                .to_vec()
+            nonsense.load().err().and_then(|e| e.raw_os_error()).unwrap_or(0).to_le_bytes().to_vec()
         });
         assert_eq!(outcome.output, libc::EINVAL.to_le_bytes());
     }

@@ -66,11 +66,7 @@ fn action_available(name: &str) -> bool {
 /// that a missing program is EFAULT with a flag it knows and EINVAL otherwise.
 pub(super) fn flag_available(bit: u32) -> bool {
     // WAIT_KILLABLE_RECV is taken only together with NEW_LISTENER (1 << 3).
-    let flags = if bit == names::WAIT_KILLABLE_RECV {
-        bit | (1 << 3)
-    } else {
-        bit
-    };
+    let flags = if bit == names::WAIT_KILLABLE_RECV { bit | (1 << 3) } else { bit };
     // SAFETY: a null program is never read and nothing is loaded.
     let result = unsafe {
         libc::syscall(
@@ -95,26 +91,11 @@ mod tests {
             assert!(supported.known_flags.contains(flag));
         }
         // Linux 4.14, below everything we support.
-        assert!(
-            supported
-                .available_actions
-                .contains(&"SCMP_ACT_KILL_PROCESS")
-        );
-        assert!(
-            supported
-                .supported_flags
-                .contains(&"SECCOMP_FILTER_FLAG_TSYNC")
-        );
-        assert!(
-            supported
-                .supported_flags
-                .contains(&"SECCOMP_FILTER_FLAG_LOG")
-        );
+        assert!(supported.available_actions.contains(&"SCMP_ACT_KILL_PROCESS"));
+        assert!(supported.supported_flags.contains(&"SECCOMP_FILTER_FLAG_TSYNC"));
+        assert!(supported.supported_flags.contains(&"SECCOMP_FILTER_FLAG_LOG"));
         assert!(!flag_available(1 << 30), "the probe must be able to say no");
         assert!(!action_available("SCMP_ACT_NONSENSE"));
-        assert!(
-            !supported.actions.contains(&"SCMP_ACT_NOTIFY"),
-            "refused by compile"
-        );
+        assert!(!supported.actions.contains(&"SCMP_ACT_NOTIFY"), "refused by compile");
     }
 }

@@ -34,9 +34,7 @@ pub struct Mask(libc::sigset_t);
 
 impl std::fmt::Debug for Mask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set()
-            .entries((1..=libc::SIGRTMAX()).filter(|signal| self.blocks(*signal)))
-            .finish()
+        f.debug_set().entries((1..=libc::SIGRTMAX()).filter(|signal| self.blocks(*signal))).finish()
     }
 }
 
@@ -183,11 +181,7 @@ impl Drop for ForwardedSignals {
 
 /// pthread functions return the errno.
 fn check(errno: libc::c_int) -> io::Result<()> {
-    if errno == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(errno))
-    }
+    if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) }
 }
 
 #[cfg(test)]
@@ -208,14 +202,7 @@ mod tests {
         let outcome = forked_child::run(|| {
             let signals = ForwardedSignals::new().unwrap();
             assert_eq!(signals.read().unwrap(), None);
-            let forwarded = [
-                libc::SIGTERM,
-                libc::SIGINT,
-                libc::SIGHUP,
-                libc::SIGTSTP,
-                34,
-                64,
-            ];
+            let forwarded = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGTSTP, 34, 64];
             for number in forwarded {
                 raise(number);
                 let mut fds = [PollFd::new(&signals, PollFlags::IN)];

@@ -2,76 +2,31 @@ use super::*;
 use crate::forked_child;
 use crate::procfs::Proc;
 
-const ALL: OwnNamespaces = OwnNamespaces {
-    ipc: true,
-    network: true,
-    uts: true,
-};
+const ALL: OwnNamespaces = OwnNamespaces { ipc: true, network: true, uts: true };
 
 #[test]
 fn namespaces_decide() {
-    let ipc = OwnNamespaces {
-        ipc: true,
-        ..OwnNamespaces::default()
-    };
-    let network = OwnNamespaces {
-        network: true,
-        ..OwnNamespaces::default()
-    };
-    let uts = OwnNamespaces {
-        uts: true,
-        ..OwnNamespaces::default()
-    };
+    let ipc = OwnNamespaces { ipc: true, ..OwnNamespaces::default() };
+    let network = OwnNamespaces { network: true, ..OwnNamespaces::default() };
+    let uts = OwnNamespaces { uts: true, ..OwnNamespaces::default() };
     let cases = [
+        (ipc, "an ipc", &["kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem"][..]),
+        (ipc, "an ipc", &["kernel.shmall", "kernel.shmmax", "kernel.shmmni"]),
+        (ipc, "an ipc", &["kernel.shm_rmid_forced", "fs.mqueue.msg_max", "fs/mqueue/msg_max"]),
         (
-            ipc,
-            "an ipc",
-            &[
-                "kernel.msgmax",
-                "kernel.msgmnb",
-                "kernel.msgmni",
-                "kernel.sem",
-            ][..],
-        ),
-        (
-            ipc,
-            "an ipc",
-            &["kernel.shmall", "kernel.shmmax", "kernel.shmmni"],
-        ),
-        (
-            ipc,
-            "an ipc",
-            &[
-                "kernel.shm_rmid_forced",
-                "fs.mqueue.msg_max",
-                "fs/mqueue/msg_max",
-            ],
+            network,
+            "a network",
+            &["net.ipv4.ip_forward", "net/ipv4/ip_forward", "net.core.somaxconn"],
         ),
         (
             network,
             "a network",
-            &[
-                "net.ipv4.ip_forward",
-                "net/ipv4/ip_forward",
-                "net.core.somaxconn",
-            ],
-        ),
-        (
-            network,
-            "a network",
-            &[
-                "net.ipv4.conf.eno2/100.rp_filter",
-                "net/ipv4/conf/eno2.100/rp_filter",
-            ],
+            &["net.ipv4.conf.eno2/100.rp_filter", "net/ipv4/conf/eno2.100/rp_filter"],
         ),
         (uts, "a uts", &["kernel.domainname", "kernel/domainname"]),
     ];
     for (own, name, keys) in cases {
-        let others = OwnNamespaces {
-            ipc: !own.ipc,
-            network: !own.network,
-            uts: !own.uts,
-        };
+        let others = OwnNamespaces { ipc: !own.ipc, network: !own.network, uts: !own.uts };
         for key in keys {
             check(key, "1", own).unwrap();
             check(key, "1\t2 3", ALL).unwrap();
@@ -83,16 +38,7 @@ fn namespaces_decide() {
         }
     }
     let error = check("kernel.hostname", "x", ALL).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::HasField {
-                field: "hostname",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::HasField { field: "hostname", .. }), "{error}");
 }
 
 #[test]
@@ -115,10 +61,7 @@ fn the_machine_s_own_are_refused() {
         "kernel/msg.max",
     ] {
         let error = check(key, "1", ALL).unwrap_err();
-        assert!(
-            matches!(error, Error::NotNamespaced { .. }),
-            "{key}: {error}"
-        );
+        assert!(matches!(error, Error::NotNamespaced { .. }), "{key}: {error}");
         assert!(error.to_string().contains(key));
     }
 }
@@ -156,10 +99,7 @@ fn hostile_keys() {
             write(Proc::open().unwrap().as_fd(), key, "1").unwrap_err(),
         ] {
             assert!(matches!(error, Error::Key { .. }), "{key:?}: {error}");
-            assert!(
-                !error.to_string().contains(['\n', '\0', '\u{1b}']),
-                "{key:?}"
-            );
+            assert!(!error.to_string().contains(['\n', '\0', '\u{1b}']), "{key:?}");
         }
     }
 }
@@ -190,28 +130,15 @@ fn written_in_a_namespace_of_its_own() {
             write(proc.as_fd(), "kernel.msgmax", "not a number"),
             Err(Error::Write { .. })
         ));
-        assert!(matches!(
-            write(proc.as_fd(), "net.no.such", "1"),
-            Err(Error::Write { .. })
-        ));
-        assert!(matches!(
-            write(proc.as_fd(), "net.ipv4", "1"),
-            Err(Error::Write { .. })
-        ));
-        [
-            "kernel/domainname",
-            "kernel/msgmax",
-            "net/ipv4/conf/lo/rp_filter",
-        ]
-        .map(|name| std::fs::read(format!("/proc/sys/{name}")).unwrap())
-        .concat()
+        assert!(matches!(write(proc.as_fd(), "net.no.such", "1"), Err(Error::Write { .. })));
+        assert!(matches!(write(proc.as_fd(), "net.ipv4", "1"), Err(Error::Write { .. })));
+        ["kernel/domainname", "kernel/msgmax", "net/ipv4/conf/lo/rp_filter"]
+            .map(|name| std::fs::read(format!("/proc/sys/{name}")).unwrap())
+            .concat()
     });
     if outcome.output == b"skipped" {
         eprintln!("skipped: needs CAP_SYS_ADMIN");
         return;
     }
-    assert_eq!(
-        String::from_utf8(outcome.output).unwrap(),
-        "lxcri.test\n12345\n2\n"
-    );
+    assert_eq!(String::from_utf8(outcome.output).unwrap(), "lxcri.test\n12345\n2\n");
 }

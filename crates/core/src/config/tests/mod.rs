@@ -24,12 +24,7 @@ const ROOM: Section = Section {
 };
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>) -> Key {
-    Key {
-        name,
-        kind,
-        default,
-        doc: "Something.",
-    }
+    Key { name, kind, default, doc: "Something." }
 }
 
 fn schema() -> Schema {
@@ -57,10 +52,7 @@ impl Home {
         Sources {
             config_flag: None,
             overrides: Vec::new(),
-            environment: environment
-                .iter()
-                .map(|(n, v)| (n.into(), v.into()))
-                .collect(),
+            environment: environment.iter().map(|(n, v)| (n.into(), v.into())).collect(),
             euid: 0,
             working_directory: Some("/work".into()),
             system_directory: self.0.path().to_owned(),
@@ -73,47 +65,26 @@ impl Home {
 }
 
 fn flag(name: &'static str, section: &'static str, key: &'static str, value: &str) -> Override {
-    Override {
-        flag: name,
-        section,
-        key,
-        value: value.into(),
-    }
+    Override { flag: name, section, key, value: value.into() }
 }
 
 #[test]
 fn defaults_need_no_file() {
     let home = tempfile::tempdir().unwrap();
-    let sources = Sources {
-        system_directory: home.path().join("absent"),
-        ..Home::new(&[]).sources(&[])
-    };
+    let sources =
+        Sources { system_directory: home.path().join("absent"), ..Home::new(&[]).sources(&[]) };
     let config = load(&schema(), &sources).unwrap();
     assert!(config.files().is_empty());
     assert!(config.routes().is_empty());
-    assert_eq!(
-        config.get("runtime", "root"),
-        Ok(Path::new("/run/proxmox-lxcri"))
-    );
+    assert_eq!(config.get("runtime", "root"), Ok(Path::new("/run/proxmox-lxcri")));
     assert_eq!(config.get("runtime", "default_backend"), Ok("native"));
     assert_eq!(config.get("runtime", "backend_annotation"), Ok(false));
-    assert_eq!(
-        config.get::<Option<Duration>>("runtime", "hook_timeout"),
-        Ok(None)
-    );
+    assert_eq!(config.get::<Option<Duration>>("runtime", "hook_timeout"), Ok(None));
     assert_eq!(config.get("proxmox-lxc", "retries"), Ok(3_i64));
-    assert_eq!(
-        config.get("proxmox-lxc", "timeout"),
-        Ok(Duration::from_secs(30))
-    );
+    assert_eq!(config.get("proxmox-lxc", "timeout"), Ok(Duration::from_secs(30)));
     let tags: &[String] = config.get("proxmox-lxc", "tags").unwrap();
     assert_eq!(tags, ["lxcri", "test"]);
-    assert!(
-        config
-            .settings()
-            .iter()
-            .all(|setting| setting.origin == Origin::Default)
-    );
+    assert!(config.settings().iter().all(|setting| setting.origin == Origin::Default));
 }
 
 #[test]
@@ -129,24 +100,15 @@ fn wrong_questions_are_typed_errors() {
     assert_eq!(config.get::<Option<bool>>("runtime", "root"), Err(other));
     let (section, key) = name("runtime", "hook_timeout");
     let unset = LookupError::MayBeUnset(section, key);
-    assert_eq!(
-        config.get::<Duration>("runtime", "hook_timeout"),
-        Err(unset)
-    );
+    assert_eq!(config.get::<Duration>("runtime", "hook_timeout"), Err(unset));
 }
 
 #[test]
 fn later_sources_win_and_the_origin_is_kept() {
     let home = Home::new(&[
-        (
-            "config.toml",
-            "[runtime]\nroot = \"/a\"\nbackend_annotation = true\n",
-        ),
+        ("config.toml", "[runtime]\nroot = \"/a\"\nbackend_annotation = true\n"),
         ("conf.d/20.toml", "# late\nruntime.root = \"/c\"\n"),
-        (
-            "conf.d/10.toml",
-            "runtime = { root = \"/b\", hook_timeout = \"1m\" }\n",
-        ),
+        ("conf.d/10.toml", "runtime = { root = \"/b\", hook_timeout = \"1m\" }\n"),
         ("conf.d/30.txt", "not toml at all"),
     ]);
     let mut sources = home.sources(&[
@@ -164,27 +126,15 @@ fn later_sources_win_and_the_origin_is_kept() {
     let origin = |section, key| config.origin(section, key).unwrap().to_string();
     let path = |name: &str| home.path(name).display().to_string();
     assert_eq!(config.get("runtime", "root"), Ok(Path::new("/c")));
-    assert_eq!(
-        origin("runtime", "root"),
-        format!("{}:2:16", path("conf.d/20.toml"))
-    );
-    assert_eq!(
-        origin("runtime", "hook_timeout"),
-        format!("{}:1:41", path("conf.d/10.toml"))
-    );
-    assert_eq!(
-        origin("runtime", "backend_annotation"),
-        format!("{}:3:22", path("config.toml"))
-    );
+    assert_eq!(origin("runtime", "root"), format!("{}:2:16", path("conf.d/20.toml")));
+    assert_eq!(origin("runtime", "hook_timeout"), format!("{}:1:41", path("conf.d/10.toml")));
+    assert_eq!(origin("runtime", "backend_annotation"), format!("{}:3:22", path("config.toml")));
     assert_eq!(config.get("proxmox-lxc", "retries"), Ok(7_i64));
     let variable = "environment variable PROXMOX_LXCRI_PROXMOX_LXC_RETRIES";
     assert_eq!(origin("proxmox-lxc", "retries"), variable);
     assert_eq!(config.get("logging", "level"), Ok("debug"));
     assert_eq!(origin("logging", "level"), "option --debug");
-    assert_eq!(
-        config.get("logging", "file"),
-        Ok(Some(Path::new("/work/out/log")))
-    );
+    assert_eq!(config.get("logging", "file"), Ok(Some(Path::new("/work/out/log"))));
     let files = ["config.toml", "conf.d/10.toml", "conf.d/20.toml"].map(|name| home.path(name));
     assert_eq!(config.files(), files);
 }
@@ -199,11 +149,7 @@ fn one_named_file_replaces_the_directory() {
     let one = home.path("one.toml").display().to_string();
     let mut sources = home.sources(&[("PROXMOX_LXCRI_CONFIG", &one)]);
     let root = |sources: &Sources| -> PathBuf {
-        load(&schema(), sources)
-            .unwrap()
-            .get::<&Path>("runtime", "root")
-            .unwrap()
-            .to_owned()
+        load(&schema(), sources).unwrap().get::<&Path>("runtime", "root").unwrap().to_owned()
     };
     assert_eq!(root(&sources), Path::new("/one"));
     sources.config_flag = Some(home.path("two.toml"));
@@ -227,51 +173,18 @@ fn users_have_their_own_places() {
     type Case<'c> = (&'c [(&'c str, &'c str)], &'c str, &'c str);
     let cases: [Case<'_>; 5] = [
         (&[("HOME", own)], "home/.config", "/run/proxmox-lxcri"),
-        (
-            &[("HOME", own), ("XDG_CONFIG_HOME", xdg)],
-            "xdg",
-            "/run/proxmox-lxcri",
-        ),
-        (
-            &[("HOME", own), ("XDG_CONFIG_HOME", "rel")],
-            "home/.config",
-            "/run/proxmox-lxcri",
-        ),
-        (
-            &[("XDG_RUNTIME_DIR", "/run/user/7")],
-            "crun",
-            "/run/user/7/proxmox-lxcri",
-        ),
-        (
-            &[
-                ("XDG_RUNTIME_DIR", "/run/user/7"),
-                ("PROXMOX_LXCRI_RUNTIME_ROOT", "/r"),
-            ],
-            "crun",
-            "/r",
-        ),
+        (&[("HOME", own), ("XDG_CONFIG_HOME", xdg)], "xdg", "/run/proxmox-lxcri"),
+        (&[("HOME", own), ("XDG_CONFIG_HOME", "rel")], "home/.config", "/run/proxmox-lxcri"),
+        (&[("XDG_RUNTIME_DIR", "/run/user/7")], "crun", "/run/user/7/proxmox-lxcri"),
+        (&[("XDG_RUNTIME_DIR", "/run/user/7"), ("PROXMOX_LXCRI_RUNTIME_ROOT", "/r")], "crun", "/r"),
     ];
     for (environment, program, root) in cases {
-        let sources = Sources {
-            euid: 1000,
-            ..home.sources(environment)
-        };
+        let sources = Sources { euid: 1000, ..home.sources(environment) };
         let config = load(&schema(), &sources).unwrap();
-        assert_eq!(
-            config.get("proxmox-lxc", "program"),
-            Ok(program),
-            "{environment:?}"
-        );
-        assert_eq!(
-            config.get("runtime", "root"),
-            Ok(Path::new(root)),
-            "{environment:?}"
-        );
+        assert_eq!(config.get("proxmox-lxc", "program"), Ok(program), "{environment:?}");
+        assert_eq!(config.get("runtime", "root"), Ok(Path::new(root)), "{environment:?}");
         let as_root = load(&schema(), &home.sources(&environment[..1])).unwrap();
-        assert_eq!(
-            as_root.get("runtime", "root"),
-            Ok(Path::new("/run/proxmox-lxcri"))
-        );
+        assert_eq!(as_root.get("runtime", "root"), Ok(Path::new("/run/proxmox-lxcri")));
     }
 }
 
@@ -309,10 +222,7 @@ fn check_looks_at_files_and_directories() {
 #[test]
 fn routes_of_all_files_come_in_reading_order() {
     let home = Home::new(&[
-        (
-            "config.toml",
-            "[[route]]\nid = \"web-*\"\nbackend = \"crun\"\n",
-        ),
+        ("config.toml", "[[route]]\nid = \"web-*\"\nbackend = \"crun\"\n"),
         (
             "conf.d/a.toml",
             "[[route]]\nannotation = \"a=b=c*\"\nbundle = \"/x/*\"\nbackend = \"native\"\n\n\
@@ -320,11 +230,7 @@ fn routes_of_all_files_come_in_reading_order() {
         ),
     ]);
     let config = home.load().unwrap();
-    let places: Vec<_> = config
-        .routes()
-        .iter()
-        .map(|route| route.place.clone())
-        .collect();
+    let places: Vec<_> = config.routes().iter().map(|route| route.place.clone()).collect();
     let place = |name: &str, at: &str| format!("{}:{at}", home.path(name).display());
     let (first, second) = (place("conf.d/a.toml", "1:1"), place("conf.d/a.toml", "6:1"));
     assert_eq!(places, [place("config.toml", "1:1"), first, second]);
@@ -343,29 +249,17 @@ fn what_is_shown_reads_back_the_same() {
     let config = home.load().unwrap();
     let shown = config.to_toml();
     assert!(shown.starts_with("[runtime]\nroot = "), "{shown}");
-    assert!(
-        shown.contains("default_backend = \"native\"  # default\n"),
-        "{shown}"
-    );
+    assert!(shown.contains("default_backend = \"native\"  # default\n"), "{shown}");
     assert!(shown.contains("\n# hook_timeout is not set\n"), "{shown}");
     assert!(shown.contains("timeout = \"1h30m\"  # "), "{shown}");
     let again = Home::new(&[("config.toml", &shown)]).load().unwrap();
     let values = |config: &Config| -> Vec<_> {
-        config
-            .settings()
-            .iter()
-            .map(|setting| setting.value.clone())
-            .collect()
+        config.settings().iter().map(|setting| setting.value.clone()).collect()
     };
     assert_eq!(values(&config), values(&again));
     let rules = |config: &Config| -> Vec<_> {
         let rules = config.routes().iter();
-        rules
-            .map(|route| Route {
-                place: String::new(),
-                ..route.clone()
-            })
-            .collect()
+        rules.map(|route| Route { place: String::new(), ..route.clone() }).collect()
     };
     assert_eq!(rules(&config), rules(&again));
 }

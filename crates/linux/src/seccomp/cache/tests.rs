@@ -29,49 +29,29 @@ fn warm() -> (tempfile::TempDir, PathBuf, PathBuf) {
 
 /// A program that lets everything pass: what a forger would want us to load.
 fn allow_all() -> Vec<u8> {
-    let all = Profile {
-        default_action: "SCMP_ACT_ALLOW".into(),
-        ..Profile::default()
-    };
+    let all = Profile { default_action: "SCMP_ACT_ALLOW".into(), ..Profile::default() };
     compile(&all).unwrap().instructions
 }
 
 fn assert_real(dir: &Path, what: &str) {
     let got = compile_cached(&profile(), dir).unwrap();
-    assert_eq!(
-        got.instructions,
-        compile(&profile()).unwrap().instructions,
-        "{what}"
-    );
+    assert_eq!(got.instructions, compile(&profile()).unwrap().instructions, "{what}");
 }
 
 #[test]
 fn second_time_comes_from_the_cache() {
     let (_base, dir, entry) = warm();
-    assert_eq!(
-        fs::metadata(&dir).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
-    assert_eq!(
-        fs::metadata(&entry).unwrap().permissions().mode() & 0o077,
-        0
-    );
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(&entry).unwrap().permissions().mode() & 0o077, 0);
     let hit = compile_cached(&profile(), &dir).unwrap();
     assert_eq!(hit.instructions, compile(&profile()).unwrap().instructions);
     assert!(hit.unknown_syscalls.is_empty(), "a hit does not compile");
-    assert_eq!(
-        fs::read_dir(&dir).unwrap().count(),
-        1,
-        "no temporary file stays"
-    );
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no temporary file stays");
 
     // Proof that the file is what is read: a well-formed entry of ours is taken as it is.
     let planted = format_entry(&key(&profile()).unwrap(), &allow_all());
     fs::write(&entry, planted).unwrap();
-    assert_eq!(
-        compile_cached(&profile(), &dir).unwrap().instructions,
-        allow_all()
-    );
+    assert_eq!(compile_cached(&profile(), &dir).unwrap().instructions, allow_all());
 }
 
 #[test]
@@ -81,10 +61,7 @@ fn every_single_bit_counts() {
     for position in 0..good.len() {
         let mut bad = good.clone();
         bad[position] ^= 1;
-        assert!(
-            parse_entry(&bad, &key(&profile()).unwrap()).is_err(),
-            "byte {position}"
-        );
+        assert!(parse_entry(&bad, &key(&profile()).unwrap()).is_err(), "byte {position}");
     }
     let mut bad = good.clone();
     bad[HEADER_SIZE + 4] ^= 0x80;
@@ -131,11 +108,7 @@ fn what_others_could_have_written_is_not_trusted() {
         fs::write(&entry, &forged).unwrap();
         set_mode(&dir, mode);
         assert_real(&dir, &format!("directory mode {mode:o}"));
-        assert_eq!(
-            fs::read(&entry).unwrap(),
-            forged,
-            "nothing is written there either"
-        );
+        assert_eq!(fs::read(&entry).unwrap(), forged, "nothing is written there either");
     }
 }
 
@@ -149,10 +122,7 @@ fn links_and_special_files_are_not_followed() {
     fs::remove_file(&entry).unwrap();
     symlink(&elsewhere, &entry).unwrap();
     assert_real(&dir, "symbolic link");
-    assert!(
-        entry.symlink_metadata().unwrap().is_file(),
-        "replaced, not written through"
-    );
+    assert!(entry.symlink_metadata().unwrap().is_file(), "replaced, not written through");
 
     fs::remove_file(&entry).unwrap();
     fs::hard_link(&elsewhere, &entry).unwrap();
@@ -204,17 +174,10 @@ fn no_cache_is_no_failure() {
     let base = tempfile::tempdir().unwrap();
     let file = base.path().join("file");
     fs::write(&file, "x").unwrap();
-    for dir in [
-        file.as_path(),
-        Path::new("/proc/nowhere/at/all"),
-        Path::new(""),
-    ] {
+    for dir in [file.as_path(), Path::new("/proc/nowhere/at/all"), Path::new("")] {
         assert_real(dir, &dir.display().to_string());
     }
-    let broken = Profile {
-        default_action: "SCMP_ACT_NOPE".into(),
-        ..Profile::default()
-    };
+    let broken = Profile { default_action: "SCMP_ACT_NOPE".into(), ..Profile::default() };
     assert!(compile_cached(&broken, &base.path().join("c")).is_err());
 }
 
@@ -266,14 +229,7 @@ fn the_key_knows_every_field() {
     ];
     for (position, key) in keys.iter().enumerate() {
         assert_ne!(*key, original, "change {position}");
-        assert!(
-            !keys[..position].contains(key),
-            "change {position} looks like another"
-        );
+        assert!(!keys[..position].contains(key), "change {position} looks like another");
     }
-    assert_eq!(
-        changed(|p| p.flags = Some(vec![])),
-        original,
-        "flags are not in the instructions"
-    );
+    assert_eq!(changed(|p| p.flags = Some(vec![])), original, "flags are not in the instructions");
 }

@@ -12,20 +12,11 @@ fn rule(names: &[&str], action: &str) -> Rule {
 }
 
 fn allowing(syscalls: Vec<Rule>) -> Profile {
-    Profile {
-        default_action: "SCMP_ACT_ALLOW".into(),
-        syscalls,
-        ..Profile::default()
-    }
+    Profile { default_action: "SCMP_ACT_ALLOW".into(), syscalls, ..Profile::default() }
 }
 
 fn argument(index: u32, value: u64, value_two: u64, op: &str) -> Argument {
-    Argument {
-        index,
-        value,
-        value_two,
-        op: op.into(),
-    }
+    Argument { index, value, value_two, op: op.into() }
 }
 
 /// Every system call of this machine but `denied`: the shape of the profiles that engines ship.
@@ -40,18 +31,12 @@ fn realistic(denied: &[&str]) -> Profile {
         default_action: "SCMP_ACT_ERRNO".into(),
         default_errno_ret: Some(38),
         architectures: if cfg!(target_arch = "x86_64") {
-            ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
-                .map(String::from)
-                .to_vec()
+            ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"].map(String::from).to_vec()
         } else {
             vec![]
         },
         syscalls: vec![
-            Rule {
-                names,
-                action: "SCMP_ACT_ALLOW".into(),
-                ..Rule::default()
-            },
+            Rule { names, action: "SCMP_ACT_ALLOW".into(), ..Rule::default() },
             Rule {
                 names: vec!["personality".into()],
                 action: "SCMP_ACT_ALLOW".into(),
@@ -91,18 +76,11 @@ fn getppid() -> std::io::Result<()> {
 fn errno_really_happens() {
     let mut profile = allowing(vec![rule(&["getppid"], "SCMP_ACT_ERRNO")]);
     let outcome = under(&compile(&profile).unwrap(), || vec![getppid()]);
-    assert_eq!(
-        outcome.output,
-        [libc::EPERM as u8],
-        "EPERM where the profile says nothing"
-    );
+    assert_eq!(outcome.output, [libc::EPERM as u8], "EPERM where the profile says nothing");
 
     profile.syscalls[0].errno_ret = Some(77);
     let program = compile(&profile).unwrap();
-    assert!(
-        program.instructions.len() < 200,
-        "a small profile is a small program"
-    );
+    assert!(program.instructions.len() < 200, "a small profile is a small program");
     let outcome = under(&program, || vec![getppid(), personality(u32::MAX)]);
     assert_eq!(outcome.output, [77, 0]);
     assert!(outcome.status.success());
@@ -110,12 +88,9 @@ fn errno_really_happens() {
 
 #[test]
 fn kill_really_happens() {
-    for action in [
-        "SCMP_ACT_KILL",
-        "SCMP_ACT_KILL_THREAD",
-        "SCMP_ACT_KILL_PROCESS",
-        "SCMP_ACT_TRAP",
-    ] {
+    for action in
+        ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"]
+    {
         let program = compile(&allowing(vec![rule(&["getppid"], action)])).unwrap();
         let outcome = under(&program, || vec![getppid()]);
         assert_eq!(outcome.status.signal(), Some(libc::SIGSYS), "{action}");
@@ -128,9 +103,7 @@ fn a_realistic_profile_lets_a_process_work_and_denies_the_rest() {
     let program = compile(&realistic(&["getppid", "personality"])).unwrap();
     assert_eq!(program.unknown_syscalls, ["a_call_of_the_future"]);
     assert!(program.instructions.len() / 8 > 300);
-    let outcome = under(&program, || {
-        vec![getppid(), personality(8), personality(u32::MAX)]
-    });
+    let outcome = under(&program, || vec![getppid(), personality(8), personality(u32::MAX)]);
     assert_eq!(outcome.output, [38, 0, 38]);
     assert!(outcome.status.success());
 }
@@ -147,13 +120,7 @@ fn comparisons_mean_what_they_say() {
         ("SCMP_CMP_GE", 5, 0, &[5, 6], &[4]),
         ("SCMP_CMP_LT", 5, 0, &[4], &[5, 6]),
         ("SCMP_CMP_LE", 5, 0, &[4, 5], &[6]),
-        (
-            "SCMP_CMP_MASKED_EQ",
-            0xf0,
-            0x20,
-            &[0x20, 0x2f],
-            &[0x2, 0x30, 0xf0],
-        ),
+        ("SCMP_CMP_MASKED_EQ", 0xf0, 0x20, &[0x20, 0x2f], &[0x2, 0x30, 0xf0]),
     ];
     for (op, value, two, matching, others) in cases {
         let mut conditional = rule(&["personality"], "SCMP_ACT_ERRNO");
@@ -161,18 +128,11 @@ fn comparisons_mean_what_they_say() {
         conditional.args = vec![argument(0, value, two, op)];
         let program = compile(&allowing(vec![conditional])).unwrap();
         let outcome = under(&program, || {
-            matching
-                .iter()
-                .chain(others)
-                .map(|value| personality(*value))
-                .collect()
+            matching.iter().chain(others).map(|value| personality(*value)).collect()
         });
         let denied: Vec<bool> = outcome.output.iter().map(|errno| *errno == 77).collect();
-        let wanted: Vec<bool> = matching
-            .iter()
-            .map(|_| true)
-            .chain(others.iter().map(|_| false))
-            .collect();
+        let wanted: Vec<bool> =
+            matching.iter().map(|_| true).chain(others.iter().map(|_| false)).collect();
         assert_eq!(denied, wanted, "{op}");
     }
 }
@@ -180,10 +140,7 @@ fn comparisons_mean_what_they_say() {
 #[test]
 fn two_conditions_on_one_argument_are_two_rules() {
     let mut either = rule(&["personality"], "SCMP_ACT_ERRNO");
-    either.args = vec![
-        argument(0, 5, 0, "SCMP_CMP_EQ"),
-        argument(0, 7, 0, "SCMP_CMP_EQ"),
-    ];
+    either.args = vec![argument(0, 5, 0, "SCMP_CMP_EQ"), argument(0, 7, 0, "SCMP_CMP_EQ")];
     let program = compile(&allowing(vec![either])).unwrap();
     let outcome = under(&program, || [5, 6, 7].map(personality).into());
     let eperm = libc::EPERM as u8;
@@ -193,100 +150,48 @@ fn two_conditions_on_one_argument_are_two_rules() {
 
 #[test]
 fn hostile_profiles_are_refused_with_a_name() {
-    let arg = |a: Argument| {
-        allowing(vec![Rule {
-            args: vec![a],
-            ..rule(&["read"], "SCMP_ACT_ERRNO")
-        }])
-    };
+    let arg =
+        |a: Argument| allowing(vec![Rule { args: vec![a], ..rule(&["read"], "SCMP_ACT_ERRNO") }]);
     let base = || allowing(vec![]);
     let errno = |value| {
-        allowing(vec![Rule {
-            errno_ret: Some(value),
-            ..rule(&["read"], "SCMP_ACT_ERRNO")
-        }])
+        allowing(vec![Rule { errno_ret: Some(value), ..rule(&["read"], "SCMP_ACT_ERRNO") }])
     };
     let cases: Vec<(Profile, &str)> = vec![
         (Profile::default(), "unknown seccomp action \"\""),
+        (Profile { default_action: "SCMP_ACT_ALLOW\0".into(), ..base() }, "\"SCMP_ACT_ALLOW\\0\""),
         (
-            Profile {
-                default_action: "SCMP_ACT_ALLOW\0".into(),
-                ..base()
-            },
-            "\"SCMP_ACT_ALLOW\\0\"",
-        ),
-        (
-            Profile {
-                default_action: "SCMP_ACT_NOTIFY".into(),
-                ..base()
-            },
+            Profile { default_action: "SCMP_ACT_NOTIFY".into(), ..base() },
             "SCMP_ACT_NOTIFY in defaultAction is not supported",
         ),
         (
-            Profile {
-                default_errno_ret: Some(1),
-                ..base()
-            },
+            Profile { default_errno_ret: Some(1), ..base() },
             "defaultAction: SCMP_ACT_ALLOW takes no errno",
         ),
-        (
-            allowing(vec![rule(&["read"], "SCMP_ACT_NOTIFY")]),
-            "SCMP_ACT_NOTIFY in syscalls[0]",
-        ),
+        (allowing(vec![rule(&["read"], "SCMP_ACT_NOTIFY")]), "SCMP_ACT_NOTIFY in syscalls[0]"),
         (
             allowing(vec![rule(&["read"], "SCMP_ACT_DENY")]),
             "unknown seccomp action \"SCMP_ACT_DENY\"",
         ),
-        (
-            allowing(vec![rule(&[], "SCMP_ACT_ERRNO")]),
-            "syscalls[0] does not name a system call",
-        ),
-        (
-            allowing(vec![rule(&["read", ""], "SCMP_ACT_ERRNO")]),
-            "syscalls[0] does not name",
-        ),
-        (
-            errno(4096),
-            "syscalls[0]: errno 4096 is not between 0 and 4095",
-        ),
+        (allowing(vec![rule(&[], "SCMP_ACT_ERRNO")]), "syscalls[0] does not name a system call"),
+        (allowing(vec![rule(&["read", ""], "SCMP_ACT_ERRNO")]), "syscalls[0] does not name"),
+        (errno(4096), "syscalls[0]: errno 4096 is not between 0 and 4095"),
         (errno(65537), "errno 65537"),
         (arg(argument(6, 0, 0, "SCMP_CMP_EQ")), "argument index 6"),
+        (arg(argument(u32::MAX, 0, 0, "SCMP_CMP_EQ")), "argument index 4294967295"),
+        (arg(argument(0, 0, 0, "==")), "unknown seccomp operator \"==\""),
         (
-            arg(argument(u32::MAX, 0, 0, "SCMP_CMP_EQ")),
-            "argument index 4294967295",
-        ),
-        (
-            arg(argument(0, 0, 0, "==")),
-            "unknown seccomp operator \"==\"",
-        ),
-        (
-            Profile {
-                architectures: vec!["SCMP_ARCH_Z80".into()],
-                ..base()
-            },
+            Profile { architectures: vec!["SCMP_ARCH_Z80".into()], ..base() },
             "unknown seccomp architecture \"SCMP_ARCH_Z80\"",
         ),
         (
-            Profile {
-                flags: Some(vec!["SECCOMP_FILTER_FLAG_NEW_LISTENER".into()]),
-                ..base()
-            },
+            Profile { flags: Some(vec!["SECCOMP_FILTER_FLAG_NEW_LISTENER".into()]), ..base() },
             "unknown seccomp flag",
         ),
         (
-            Profile {
-                listener_path: Some("/run/agent.sock".into()),
-                ..base()
-            },
+            Profile { listener_path: Some("/run/agent.sock".into()), ..base() },
             "listenerPath in linux.seccomp",
         ),
-        (
-            Profile {
-                listener_metadata: Some("x".into()),
-                ..base()
-            },
-            "listenerMetadata",
-        ),
+        (Profile { listener_metadata: Some("x".into()), ..base() }, "listenerMetadata"),
     ];
     for (profile, text) in cases {
         let error = compile(&profile).unwrap_err();
@@ -307,10 +212,7 @@ fn hostile_profiles_are_refused_with_a_name() {
 #[cfg(target_endian = "little")]
 #[test]
 fn an_architecture_of_the_other_byte_order_is_named() {
-    let profile = Profile {
-        architectures: vec!["SCMP_ARCH_S390X".into()],
-        ..allowing(vec![])
-    };
+    let profile = Profile { architectures: vec!["SCMP_ARCH_S390X".into()], ..allowing(vec![]) };
     let error = compile(&profile).unwrap_err();
     assert!(
         matches!(&error, Error::Architecture { name, .. } if name == "SCMP_ARCH_S390X"),
@@ -327,50 +229,25 @@ fn a_filter_larger_than_the_kernel_takes_is_refused() {
         rules.push(conditional);
     }
     let error = compile(&allowing(rules)).unwrap_err();
-    assert!(
-        matches!(error, Error::TooLong { instructions } if instructions > 4096),
-        "{error}"
-    );
+    assert!(matches!(error, Error::TooLong { instructions } if instructions > 4096), "{error}");
     assert!(error.to_string().contains("the kernel takes 4096"));
 }
 
 #[test]
 fn flags_become_the_kernels_bits() {
     let flags = |names: &[&str]| {
-        let flags = names
-            .iter()
-            .map(|name| format!("SECCOMP_FILTER_FLAG_{name}"))
-            .collect();
-        compile(&Profile {
-            flags: Some(flags),
-            ..allowing(vec![])
-        })
-        .unwrap()
-        .flags
+        let flags = names.iter().map(|name| format!("SECCOMP_FILTER_FLAG_{name}")).collect();
+        compile(&Profile { flags: Some(flags), ..allowing(vec![]) }).unwrap().flags
     };
     assert_eq!(flags(&[]), 0);
     assert_eq!(flags(&["TSYNC"]), 1);
     assert_eq!(flags(&["LOG", "SPEC_ALLOW", "LOG"]), 6);
-    assert_eq!(
-        flags(&["WAIT_KILLABLE_RECV"]),
-        0,
-        "the kernel refuses it without a listener"
-    );
-    assert_eq!(
-        compile(&allowing(vec![])).unwrap().flags,
-        4,
-        "runc's default"
-    );
+    assert_eq!(flags(&["WAIT_KILLABLE_RECV"]), 0, "the kernel refuses it without a listener");
+    assert_eq!(compile(&allowing(vec![])).unwrap().flags, 4, "runc's default");
     let program = compile(&Profile {
-        flags: Some(vec![
-            "SECCOMP_FILTER_FLAG_LOG".into(),
-            "SECCOMP_FILTER_FLAG_TSYNC".into(),
-        ]),
+        flags: Some(vec!["SECCOMP_FILTER_FLAG_LOG".into(), "SECCOMP_FILTER_FLAG_TSYNC".into()]),
         ..allowing(vec![rule(&["getppid"], "SCMP_ACT_ERRNO")])
     })
     .unwrap();
-    assert_eq!(
-        under(&program, || vec![getppid()]).output,
-        [libc::EPERM as u8]
-    );
+    assert_eq!(under(&program, || vec![getppid()]).output, [libc::EPERM as u8]);
 }

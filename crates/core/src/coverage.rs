@@ -1,0 +1,346 @@
+//! What a backend does with every field of `config.json`, as data: applied, refused or ignored.
+//!
+//! Nothing is dropped silently. Before anything is made, [`Coverage::check`] walks the document's
+//! bytes: a refused field that is set is an error, an ignored or unknown one a warning. A row that
+//! claims "applied" names the conformance case that reads the effect back from the kernel; a row
+//! without a name does not compile ([`Coverage::new`]), and a test keeps the names true.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// What a backend does with one field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// It has its effect, and `test` is the conformance case that shows it.
+    Applied {
+        /// Name of the case, such as `process/exit_code`.
+        test: &'static str,
+    },
+    /// Leaving it out would change security or meaning, so `create` fails before making anything.
+    Refused {
+        /// Why, as the end of a sentence.
+        because: &'static str,
+    },
+    /// Harmless to leave out; the user is told.
+    Ignored {
+        /// Why, as the end of a sentence.
+        because: &'static str,
+    },
+}
+
+/// One field and its treatment.
+///
+/// `path` is dotted, lists are written `[]`: `mounts[].options`. A row speaks for everything below
+/// its path that has no row of its own, and `path=value` speaks for one value of a scalar.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The field.
+    pub path: &'static str,
+    /// What becomes of it.
+    pub treatment: Treatment,
+}
+
+/// The whole table of a backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Coverage {
+    rows: &'static [Row],
+}
+
+/// A field of a document that is not simply applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Dotted path, with `=value` where the value decided.
+    pub field: String,
+    /// Why.
+    pub because: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.field, self.because)
+    }
+}
+
+/// What [`Coverage::check`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Reasons to refuse the document.
+    pub refused: Vec<Finding>,
+    /// Things to tell the user.
+    pub ignored: Vec<Finding>,
+}
+
+const UNKNOWN: &str = "is not a field of the runtime specification that this version knows";
+
+/// A row that is applied, with the conformance case that proves it.
+pub const fn applied(path: &'static str, test: &'static str) -> Row {
+    Row { path, treatment: Treatment::Applied { test } }
+}
+
+/// A row that is refused.
+pub const fn refused(path: &'static str, because: &'static str) -> Row {
+    Row { path, treatment: Treatment::Refused { because } }
+}
+
+/// A row that is ignored with a warning.
+pub const fn ignored(path: &'static str, because: &'static str) -> Row {
+    Row { path, treatment: Treatment::Ignored { because } }
+}
+
+impl Coverage {
+    /// The table over `rows`. In a constant, a row without a test or reason fails the build.
+    pub const fn new(rows: &'static [Row]) -> Self {
+        let mut index = 0;
+        while index < rows.len() {
+            let said = match rows[index].treatment {
+                Treatment::Applied { test } => test,
+                Treatment::Refused { because } | Treatment::Ignored { because } => because,
+            };
+            assert!(!said.is_empty(), "a coverage row names neither a test nor a reason");
+            assert!(!rows[index].path.is_empty(), "a coverage row names no field");
+            index += 1;
+        }
+        Self { rows }
+    }
+
+    /// All rows, as written.
+    pub fn rows(&self) -> &'static [Row] {
+        self.rows
+    }
+
+    /// Judges a document. The bytes must be JSON that [`crate::oci::Spec::parse`] has accepted; on
+    /// text that is no JSON the answer is empty.
+    pub fn check(&self, config: &[u8]) -> Findings {
+        let mut walk = Walk { coverage: self, path: String::new(), findings: Findings::default() };
+        let mut deserializer = serde_json::Deserializer::from_slice(config);
+        let root = Node { walk: &mut walk, governed_by: None };
+        match root.deserialize(&mut deserializer) {
+            Ok(_) => walk.findings,
+            Err(_) => Findings::default(),
+        }
+    }
+
+    fn row(&self, path: &str) -> Option<&'static Row> {
+        self.rows.iter().find(|row| row.path == path)
+    }
+
+    fn has_rows_below(&self, path: &str) -> bool {
+        self.rows.iter().any(|row| {
+            row.path.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[', '=']))
+        })
+    }
+}
+
+/// State of one walk over a document.
+struct Walk<'t> {
+    coverage: &'t Coverage,
+    path: String,
+    findings: Findings,
+}
+
+impl Walk<'_> {
+    /// Records what `row` says of a value that is really there.
+    fn judge(&mut self, field: &str, row: Option<&'static Row>) {
+        let (list, because) = match row.map(|row| row.treatment) {
+            Some(Treatment::Applied { .. }) => return,
+            Some(Treatment::Refused { because }) => (&mut self.findings.refused, because),
+            Some(Treatment::Ignored { because }) => (&mut self.findings.ignored, because),
+            None => (&mut self.findings.ignored, UNKNOWN),
+        };
+        if !list.iter().any(|finding| finding.field == field) {
+            list.push(Finding { field: field.to_owned(), because: because.to_owned() });
+        }
+    }
+}
+
+/// One value of the document, governed by the nearest row above it.
+struct Node<'w, 't> {
+    walk: &'w mut Walk<'t>,
+    governed_by: Option<&'static Row>,
+}
+
+impl<'w, 't> Node<'w, 't> {
+    fn row(&self) -> Option<&'static Row> {
+        self.walk.coverage.row(&self.walk.path).or(self.governed_by)
+    }
+
+    fn scalar(self, value: &str, is_empty: bool) {
+        let field = format!("{}={value}", self.walk.path);
+        if let Some(row) = self.walk.coverage.row(&field) {
+            return self.walk.judge(&field, Some(row));
+        }
+        let row = self.row();
+        // An empty value of a field that has no effect here asks for nothing.
+        if !is_empty {
+            let path = self.walk.path.clone();
+            self.walk.judge(&path, row);
+        }
+    }
+
+    /// Visits a value one step further down and takes the step back.
+    fn below<S, F>(&mut self, row: Option<&'static Row>, step: &str, visit: F) -> S
+    where
+        F: FnOnce(Node<'_, 't>) -> S,
+    {
+        let length = self.walk.path.len();
+        if !self.walk.path.is_empty() && !step.starts_with('[') {
+            self.walk.path.push('.');
+        }
+        self.walk.path.push_str(step);
+        let result = visit(Node { walk: self.walk, governed_by: row });
+        self.walk.path.truncate(length);
+        result
+    }
+
+    /// Whether nothing below here can be anything but applied.
+    fn is_settled(&self, row: Option<&'static Row>) -> bool {
+        matches!(row.map(|row| row.treatment), Some(Treatment::Applied { .. }))
+            && !self.walk.coverage.has_rows_below(&self.walk.path)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("any JSON value")
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        self.scalar(if value { "true" } else { "false" }, !value);
+        Ok(())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        self.scalar(&value.to_string(), false);
+        Ok(())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        self.scalar(&value.to_string(), value == 0);
+        Ok(())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
+        self.scalar(&value.to_string(), false);
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        self.scalar(value, value.is_empty());
+        Ok(())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        let row = self.row();
+        if self.is_settled(row) {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        while self.below(row, "[]", |node| items.next_element_seed(node))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
+        let row = self.row();
+        if self.is_settled(row) {
+            while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        while let Some(key) = entries.next_key::<std::borrow::Cow<'de, str>>()? {
+            self.below(row, &key, |node| entries.next_value_seed(node))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: Coverage = Coverage::new(&[
+        applied("ociVersion", "t"),
+        applied("process", "t"),
+        refused("process.scheduler", "comes later"),
+        applied("linux.namespaces", "t"),
+        refused("linux.namespaces[].type=time", "this kernel has none"),
+        ignored("linux.intelRdt", "no hardware"),
+        applied("annotations", "t"),
+        refused("mounts[].uidMappings", "comes later"),
+        applied("mounts", "t"),
+    ]);
+
+    fn check(text: &str) -> (Vec<String>, Vec<String>) {
+        let findings = TABLE.check(text.as_bytes());
+        let names = |list: Vec<Finding>| list.into_iter().map(|f| f.field).collect();
+        (names(findings.refused), names(findings.ignored))
+    }
+
+    #[test]
+    fn the_nearest_row_decides() {
+        let table = [
+            (r#"{"process": {"args": ["sh"], "cwd": "/"}}"#, vec![], vec![]),
+            (
+                r#"{"process": {"scheduler": {"policy": "SCHED_RR"}}}"#,
+                vec!["process.scheduler.policy"],
+                vec![],
+            ),
+            (
+                r#"{"linux": {"namespaces": [{"type": "pid"}, {"type": "time"}]}}"#,
+                vec!["linux.namespaces[].type=time"],
+                vec![],
+            ),
+            (r#"{"linux": {"intelRdt": {"closID": "x"}}}"#, vec![], vec!["linux.intelRdt.closID"]),
+            (
+                r#"{"linux": {"new": 1}, "vm": {"kernel": "k"}}"#,
+                vec![],
+                vec!["linux.new", "vm.kernel"],
+            ),
+            (r#"{"annotations": {"process.scheduler": "x", "a.b": "c"}}"#, vec![], vec![]),
+            (
+                r#"{"mounts": [{"uidMappings": [{"size": 1}]}, {"uidMappings": [{"size": 1}]}]}"#,
+                vec!["mounts[].uidMappings[].size"],
+                vec![],
+            ),
+        ];
+        for (text, refused, ignored) in table {
+            let (got_refused, got_ignored) = check(text);
+            assert_eq!(
+                (got_refused, got_ignored),
+                (
+                    refused.iter().map(ToString::to_string).collect(),
+                    ignored.iter().map(ToString::to_string).collect()
+                ),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn empty_values_ask_for_nothing() {
+        let text = r#"{"process": {"scheduler": {"policy": "", "nice": 0, "x": null, "y": [], "z": {}}},
+            "linux": {"intelRdt": null, "other": false}}"#;
+        assert_eq!(check(text), (vec![], vec![]));
+    }
+
+    #[test]
+    fn text_that_is_no_json_is_left_to_the_parser() {
+        for text in ["", "{", "[[[", "{\"process\": {\"scheduler\": {\"policy\": \"x\"}}", "\u{0}"]
+        {
+            assert_eq!(check(text), (vec![], vec![]), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `kill`: a signal to a container. Never waits for a lock, so that nothing can keep a container
+//! alive.
+
+use super::Runtime;
+use crate::backend::Finish;
+use crate::error::Error;
+use crate::id::ContainerId;
+use crate::lifecycle::Verb;
+
+impl Runtime<'_> {
+    /// Sends `signal` to init, or to every process of the container where `all`. With `all` a
+    /// stopped container is fine: what outlived its init is meant.
+    pub fn kill(&self, id: &ContainerId, signal: i32, all: bool) -> Result<Finish, Error> {
+        let found = self.find(id)?;
+        if !all {
+            found.require(Verb::Kill)?;
+        }
+        found.backend.kill(&found.container, signal, all)
+    }
+}

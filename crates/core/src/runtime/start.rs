@@ -1,0 +1,17 @@
+//! `start`: runs the program of a container that `create` has made.
+
+use super::Runtime;
+use crate::backend::{Finish, PATIENCE};
+use crate::error::Error;
+use crate::id::ContainerId;
+use crate::lifecycle::Verb;
+
+impl Runtime<'_> {
+    /// Runs the user's program. The lock keeps two starts apart.
+    pub fn start(&self, id: &ContainerId) -> Result<Finish, Error> {
+        let _lock = self.store.open(id)?.lock(PATIENCE)?;
+        let found = self.find(id)?;
+        found.require(Verb::Start)?;
+        found.backend.start(&found.container)
+    }
+}

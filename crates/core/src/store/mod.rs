@@ -1,0 +1,192 @@
+//! The state store: what a command needs to know of a container that an earlier command made.
+//!
+//! ```text
+//! <root>/<id>/state.json   what every room has in common (Record)
+//! <root>/<id>/<room>.json  the room's own part, written by the room alone
+//! <root>/<id>/config.json  the bundle's bytes as given to create
+//! <root>/<id>/lock         held by the command that changes the container
+//! ```
+//!
+//! Files are written under a temporary name and renamed: a reader never sees half of one. The
+//! room's part is a file of its own so that a damaged `state.json` strands nothing: `delete -f`
+//! still finds what the room made.
+
+mod entry;
+mod lock;
+mod record;
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+pub use entry::Entry;
+pub use lock::Lock;
+pub use record::{Record, SCHEMA};
+
+use crate::id::ContainerId;
+
+/// All containers below one `--root`.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// What can go wrong between us and the files.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such container.
+    #[error("{id}: container does not exist")]
+    NotFound {
+        /// The id that was asked for.
+        id: String,
+    },
+    /// The id is taken.
+    #[error("{id}: container with given ID already exists")]
+    Exists {
+        /// The id that was asked for.
+        id: String,
+    },
+    /// The file is there and says nothing we understand.
+    #[error("state file {} is damaged: {problem}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Another command is changing the container.
+    #[error("{id}: another command holds the container's lock ({})", path.display())]
+    Busy {
+        /// The container.
+        id: String,
+        /// Its lock file.
+        path: PathBuf,
+    },
+    /// The kernel refused.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// A verb such as "write".
+        what: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+}
+
+impl Store {
+    /// The store below `root`, which need not exist yet. `root` must be absolute.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory all state lives below.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes an id: makes its directory, which is what two creates at once race for, and locks it.
+    pub fn reserve(&self, id: &ContainerId) -> Result<(Entry, Lock), StoreError> {
+        let entry = self.entry(id);
+        match make_directory(entry.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o711)
+                    .create(&self.root)
+                    .map_err(StoreError::io("make state directory", &self.root))?;
+                make_directory(entry.path())
+            }
+            other => other,
+        }
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::Exists { id: id.to_string() },
+            _ => StoreError::io("make state directory", entry.path())(error),
+        })?;
+        match entry.create_lock() {
+            Ok(lock) => Ok((entry, lock)),
+            Err(error) => {
+                entry.remove()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// An existing container.
+    pub fn open(&self, id: &ContainerId) -> Result<Entry, StoreError> {
+        let entry = self.entry(id);
+        match rustix::fs::stat(entry.path()) {
+            Ok(_) => Ok(entry),
+            Err(rustix::io::Errno::NOENT) => Err(StoreError::NotFound { id: id.to_string() }),
+            Err(error) => Err(StoreError::io("read state directory", entry.path())(error.into())),
+        }
+    }
+
+    /// All containers, by id. A root that is not there holds none.
+    pub fn list(&self) -> Result<Vec<Entry>, StoreError> {
+        let error = |error| StoreError::io("list state directory", &self.root)(error);
+        let items = match std::fs::read_dir(&self.root) {
+            Ok(items) => items,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(other) => return Err(error(other)),
+        };
+        let mut ids = Vec::new();
+        for item in items {
+            let name = item.map_err(error)?.file_name();
+            ids.extend(name.to_str().and_then(|name| name.parse::<ContainerId>().ok()));
+        }
+        ids.sort();
+        Ok(ids.iter().map(|id| self.entry(id)).collect())
+    }
+
+    fn entry(&self, id: &ContainerId) -> Entry {
+        Entry::new(id.clone(), self.root.join(id.as_str()))
+    }
+}
+
+/// One container's directory. Others may pass through (a user namespace's root joins files by
+/// descriptor), not look.
+fn make_directory(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o711).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("root"));
+        (dir, store)
+    }
+
+    #[test]
+    fn an_id_is_taken_once() {
+        let (_dir, store) = store();
+        let id: ContainerId = "a".parse().unwrap();
+        let (entry, lock) = store.reserve(&id).unwrap();
+        assert!(matches!(store.reserve(&id), Err(StoreError::Exists { .. })));
+        drop(lock);
+        entry.remove().unwrap();
+        assert!(matches!(store.open(&id), Err(StoreError::NotFound { .. })));
+        assert!(store.reserve(&id).is_ok());
+    }
+
+    #[test]
+    fn strangers_in_the_root_are_not_containers() {
+        let (_dir, store) = store();
+        assert!(store.list().unwrap().is_empty());
+        store.reserve(&"b".parse().unwrap()).unwrap();
+        store.reserve(&"a".parse().unwrap()).unwrap();
+        std::fs::create_dir(store.root().join("not an id")).unwrap();
+        let ids: Vec<_> = store.list().unwrap().iter().map(|e| e.id().to_string()).collect();
+        assert_eq!(ids, ["a", "b"]);
+    }
+}

@@ -1,0 +1,210 @@
+//! One more process in a running container: joins whatever has a host-visible init, by pidfd and
+//! start time, in its namespaces, its root and its cgroup. Where one of these cannot be had it
+//! refuses; nothing runs half confined.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::thread::ThreadNameSpaceType;
+
+use crate::beneath::Root;
+use crate::cgroup::Cgroup;
+use crate::channel::{Channel, Message};
+use crate::clone::{Child, clone_into};
+use crate::mount;
+use crate::namespace::{self, Kind};
+use crate::payload::{self, Payload};
+use crate::process::{self, PidFd, Process};
+use crate::procfs::Proc;
+use crate::terminal::{self, Terminal};
+
+/// What to run, and where.
+#[derive(Debug)]
+pub struct Request<'r> {
+    /// The container's init.
+    pub init: Process,
+    /// The cgroup to join; `None` where the container has none of its own.
+    pub cgroup: Option<&'r Cgroup>,
+    /// What to run.
+    pub payload: &'r Payload,
+    /// A terminal to make, instead of the caller's standard streams.
+    pub terminal: Option<Terminal>,
+}
+
+/// Why nothing was run.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The init has ended meanwhile.
+    #[error("container not running")]
+    NotRunning,
+    /// A step before the child existed, or of the child's maker.
+    #[error("{step}: {source}")]
+    Step {
+        /// What was tried.
+        step: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The child said so itself.
+    #[error("{0}")]
+    Child(String),
+    /// The child died without a word.
+    #[error("the process ended before it could run its program ({0})")]
+    Died(String),
+}
+
+fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> ExecError {
+    move |source| ExecError::Step { step, source: io::Error::other(source.to_string()) }
+}
+
+/// Everything that is opened from outside before joining, so that nothing is resolved inside.
+struct Door {
+    init: PidFd,
+    namespaces: ThreadNameSpaceType,
+    root: Root,
+    proc: Proc,
+}
+
+/// Runs the payload next to `init`. Returns once the program was executed: its failure to start is
+/// an error here. The child is the caller's to wait for, or to orphan by ending.
+pub fn exec(request: &Request<'_>) -> Result<Child, ExecError> {
+    process::hide().map_err(at("hide from the container"))?;
+    let door = open_door(request.init)?;
+    let cgroup = request.cgroup.map(|cgroup| cgroup.current_of(request.init.pid)).transpose();
+    let cgroup = cgroup.map_err(at("find the container's cgroup"))?;
+    let directory = match &cgroup {
+        Some(cgroup) => cgroup.dir_fd().map_err(at("open the container's cgroup"))?,
+        None => None,
+    };
+    if door.namespaces.contains(ThreadNameSpaceType::PROCESS_ID) {
+        rustix::thread::move_into_thread_name_spaces(
+            door.init.as_fd(),
+            ThreadNameSpaceType::PROCESS_ID,
+        )
+        .map_err(at("join the pid namespace"))?;
+    }
+    let (ours, theirs) = Channel::pair().map_err(at("make a socket pair"))?;
+    let child = clone_into(0, directory.as_ref().map(AsFd::as_fd), || {
+        let text = match run(&door, request, &theirs) {
+            Ok(never) => match never {},
+            Err(text) => text,
+        };
+        // The other end is gone only when our maker died: nobody is left to tell.
+        let _ = theirs.send(&Message::Failed(text));
+        255
+    })
+    .map_err(at("clone"))?;
+    drop(theirs);
+    match prepare(&child, cgroup.as_ref(), request.payload, &door.proc)
+        .and_then(|()| ours.send(&Message::Go).map_err(at("talk to the child")))
+        .and_then(|()| outcome(&child, &ours))
+    {
+        Ok(()) => Ok(child),
+        Err(error) => {
+            end(&child);
+            Err(error)
+        }
+    }
+}
+
+/// Opens what the container is made of while paths still mean the host's.
+fn open_door(init: Process) -> Result<Door, ExecError> {
+    let proc = Proc::open().map_err(at("open /proc"))?;
+    let fd = init.open().map_err(at("open the container's init"))?.ok_or(ExecError::NotRunning)?;
+    let mut namespaces = ThreadNameSpaceType::empty();
+    for kind in Kind::ALL {
+        let theirs = kind.of(init.pid).map_err(at("read the container's namespaces"))?;
+        let ours = kind.own().map_err(at("read our own namespaces"))?;
+        if theirs != ours {
+            namespaces |= kind.join_flag();
+        }
+    }
+    let root = Root::open(std::path::Path::new(&format!("/proc/{}/root", init.pid)))
+        .map_err(at("open the container's root"))?;
+    // Read after the descriptor was opened: all of the above was about this very process.
+    if !init.is_alive() {
+        return Err(ExecError::NotRunning);
+    }
+    Ok(Door { init: fd, namespaces, root, proc })
+}
+
+/// The parent's part: what the child may not or cannot do for itself.
+fn prepare(
+    child: &Child,
+    cgroup: Option<&Cgroup>,
+    payload: &Payload,
+    proc: &Proc,
+) -> Result<(), ExecError> {
+    if let Some(cgroup) = cgroup {
+        cgroup.add(child.pid).map_err(at("join the container's cgroup"))?;
+    }
+    payload.prepare_from_parent(proc, child.pid).map_err(at("prepare the process"))
+}
+
+/// The child's part; returns only to say what failed.
+fn run(
+    door: &Door,
+    request: &Request<'_>,
+    channel: &Channel,
+) -> Result<std::convert::Infallible, String> {
+    match channel.receive() {
+        Ok(Some(Message::Go)) => {}
+        other => return Err(format!("no word from the runtime: {other:?}")),
+    }
+    let say = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    rustix::process::setsid().map_err(|e| say("setsid")(e.into()))?;
+    join(door).map_err(|(what, error)| say(what)(error))?;
+    let slave = match &request.terminal {
+        Some(terminal) => Some(terminal.make(&door.root).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    match slave {
+        Some(slave) => {
+            terminal::adopt(&slave, request.payload.uid).map_err(|error| error.to_string())?;
+        }
+        None => payload::own_stdio(request.payload.uid).map_err(say("own the standard streams"))?,
+    }
+    let ready = request.payload.become_it(&door.proc).map_err(|error| error.to_string())?;
+    channel.send(&Message::Go).map_err(say("talk to the runtime"))?;
+    Err(ready.execute().to_string())
+}
+
+/// Moves this process into the container.
+fn join(door: &Door) -> Result<(), (&'static str, io::Error)> {
+    let rest = door.namespaces - ThreadNameSpaceType::PROCESS_ID;
+    if !rest.is_empty() {
+        rustix::thread::move_into_thread_name_spaces(door.init.as_fd(), rest)
+            .map_err(|error| ("join the container's namespaces", error.into()))?;
+    }
+    mount::enter(&door.root)
+        .map_err(|error| ("enter the container's root", io::Error::other(error)))?;
+    if rest.contains(ThreadNameSpaceType::USER) {
+        namespace::become_root().map_err(|error| ("become the namespace's root", error))?;
+    }
+    Ok(())
+}
+
+/// Waits until the child has executed its program: it says that it is ready, then its end of the
+/// channel closes by execve(2).
+fn outcome(child: &Child, channel: &Channel) -> Result<(), ExecError> {
+    let mut is_ready = false;
+    loop {
+        match channel.receive().map_err(at("listen to the child"))? {
+            Some(Message::Failed(text)) => return Err(ExecError::Child(text)),
+            Some(_) => is_ready = true,
+            None if is_ready => return Ok(()),
+            None => {
+                let ended = child.fd.reap(true).map_err(at("wait for the child"))?;
+                let how = ended.map_or_else(|| "unknown".to_owned(), |ended| ended.to_string());
+                return Err(ExecError::Died(how));
+            }
+        }
+    }
+}
+
+/// Ends a child that did not get as far as its program.
+fn end(child: &Child) {
+    // Both fail only where the child has ended and is reaped already.
+    let _ = child.fd.signal(libc::SIGKILL);
+    let _ = child.fd.reap(true);
+}

@@ -1,0 +1,89 @@
+//! The few system calls that rustix does not wrap safely for our purposes.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// A NULL-terminated array of pointers into `strings`, for execve(2).
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// execve(2). Returns only on failure.
+pub(crate) fn exec_path(program: &CStr, argv: &[CString], envp: &[CString]) -> io::Error {
+    let (argv, envp) = (pointers(argv), pointers(envp));
+    // SAFETY: both arrays end with NULL and point to NUL-terminated strings that outlive the call.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Executes an open file (execveat(2)). Returns only on failure.
+pub(crate) fn exec_fd(file: BorrowedFd<'_>, argv: &[CString], envp: &[CString]) -> io::Error {
+    let (argv, envp) = (pointers(argv), pointers(envp));
+    // SAFETY: as in `exec_path`; the empty path is NUL-terminated and the descriptor is open.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    io::Error::last_os_error()
+}
+
+/// Marks every descriptor from `first` on close-on-exec (close_range(2)), ours and those that a
+/// careless caller left open.
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: CLOSE_RANGE_CLOEXEC closes nothing now; it only sets a flag on descriptors.
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// personality(2): `PER_LINUX` (0) or `PER_LINUX32` (8).
+pub(crate) fn set_personality(persona: u64) -> io::Result<()> {
+    // SAFETY: changes how the kernel presents itself to this process, no memory is involved.
+    match unsafe { libc::personality(persona) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Joins or makes the session keyring `name` (keyctl(2), `KEYCTL_JOIN_SESSION_KEYRING`), so that
+/// the container does not see the caller's keys. A kernel without keyrings has none to hide.
+pub(crate) fn join_session_keyring(name: &str) -> io::Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    let name = CString::new(name)?;
+    // SAFETY: the name is NUL-terminated and outlives the call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
+    match result {
+        -1 => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
+            error => Err(error),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Undoes what a Rust program and a waiting parent do to signals: SIGPIPE is ignored, some are
+/// blocked, and execve(2) keeps both.
+pub(crate) fn reset_signals() -> io::Result<()> {
+    // SAFETY: an all-zero sigset_t is a valid empty set; SIG_DFL is a valid disposition; the
+    // pointers live until the calls return.
+    unsafe {
+        let mut empty: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut empty);
+        if libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) != 0
+            || libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR
+        {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
