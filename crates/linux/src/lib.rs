@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the Linux kernel offers a container runtime, one room per thing: control groups, …
+
+pub mod cgroup;
