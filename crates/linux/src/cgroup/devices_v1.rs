@@ -5,7 +5,7 @@
 //! usable while its rules are replaced.
 
 use super::devices::{Access, Rule};
-use super::directory::Directory;
+use super::directory::{Directory, write_once};
 use super::error::{Error, Result};
 use super::resources::DeviceType;
 
@@ -54,13 +54,25 @@ pub(super) fn apply(directory: &Directory, rules: &[Rule], fresh: bool) -> Resul
         // With the default "allow" the kernel does not show the exceptions, so they are unknown.
         (!list.allow_by_default).then_some(list)
     };
-    for write in transition(current.as_ref(), &target) {
-        let file = if write.allow {
-            "devices.allow"
-        } else {
-            "devices.deny"
-        };
-        directory.write(file, &write.text)?;
+    let writes = transition(current.as_ref(), &target);
+    // Writes to one file follow each other, so that it is opened once for all of them.
+    for run in writes.chunk_by(|a, b| a.allow == b.allow) {
+        write_run(directory, run)?;
+    }
+    Ok(())
+}
+
+fn write_run(directory: &Directory, run: &[Write]) -> Result<()> {
+    let allow = run.first().is_some_and(|write| write.allow);
+    let file = if allow {
+        "devices.allow"
+    } else {
+        "devices.deny"
+    };
+    let fd = directory.open_for_writing(file)?;
+    for write in run {
+        write_once(&fd, write.text.as_bytes())
+            .map_err(|e| directory.write_failed(file, &write.text, e))?;
     }
     Ok(())
 }

@@ -246,7 +246,7 @@ fn a_missing_controller_is_named_before_anything_is_made() {
 
 #[test]
 fn freezing() {
-    let Some(layout) = v1_layout("freezing") else {
+    let Some(layout) = v1_layout("v1::freezing") else {
         return;
     };
     freezes_and_thaws(&Made::new(&layout, "freeze", &Resources::default()).0);
@@ -254,7 +254,7 @@ fn freezing() {
 
 #[test]
 fn killing() {
-    let Some(layout) = v1_layout("killing") else {
+    let Some(layout) = v1_layout("v1::killing") else {
         return;
     };
     let made = Made::new(&layout, "kill", &Resources::default());
@@ -274,7 +274,7 @@ fn killing() {
 
 #[test]
 fn devices() {
-    let Some(layout) = v1_layout("devices") else {
+    let Some(layout) = v1_layout("v1::devices") else {
         return;
     };
     let made = Made::new(&layout, "devices", &Resources::default());
@@ -288,7 +288,7 @@ fn devices() {
 
 #[test]
 fn removal() {
-    let Some(layout) = v1_layout("removal") else {
+    let Some(layout) = v1_layout("v1::removal") else {
         return;
     };
     removes_what_the_container_made(&Made::new(&layout, "remove", &Resources::default()));

@@ -73,7 +73,7 @@ fn a_device_that_no_rule_allows_is_denied() {
 
 #[test]
 fn freezing() {
-    let Some(view) = View::new("freezing on v2") else {
+    let Some(view) = View::new("v2::freezing") else {
         return;
     };
     freezes_and_thaws(&Made::new(&view.layout, "freeze2", &Resources::default()).0);
@@ -81,7 +81,7 @@ fn freezing() {
 
 #[test]
 fn killing() {
-    let Some(view) = View::new("killing on v2") else {
+    let Some(view) = View::new("v2::killing") else {
         return;
     };
     kills_a_tree(&Made::new(&view.layout, "kill2", &Resources::default()).0);
@@ -89,7 +89,7 @@ fn killing() {
 
 #[test]
 fn removal() {
-    let Some(view) = View::new("removal on v2") else {
+    let Some(view) = View::new("v2::removal") else {
         return;
     };
     removes_what_the_container_made(&Made::new(&view.layout, "remove2", &Resources::default()));
