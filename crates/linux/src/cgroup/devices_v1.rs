@@ -4,7 +4,7 @@
 //! security/device_cgroup.c). Writing only the difference keeps the devices of a running container
 //! usable while its rules are replaced.
 
-use super::devices::{Access, Rule};
+use super::devices::{Access, DEFAULT_ALLOWED_DEVICES, Rule};
 use super::directory::{Directory, write_once};
 use super::error::{Error, Result};
 use super::resources::DeviceType;
@@ -128,7 +128,11 @@ impl List {
         for exception in &mut self.exceptions {
             if exception.key == key {
                 exception.access &= !rule.access.bits();
-            } else if overlap(exception.key, key) && exception.access & rule.access.bits() != 0 {
+            } else if overlap(exception.key, key)
+                && exception.access & rule.access.bits() != 0
+                // What the configuration denies by name stays denied; it did not ask for these.
+                && !DEFAULT_ALLOWED_DEVICES.contains(rule)
+            {
                 return Err(Error::Invalid {
                     field: "devices".into(),
                     value: describe(rule),
@@ -361,6 +365,24 @@ mod tests {
             rule(false, DeviceType::All, 0, None, 4),
         ];
         assert_eq!(emulate(&apart).unwrap().exceptions.len(), 1);
+    }
+
+    #[test]
+    fn the_default_devices_never_clash_with_a_configuration() {
+        let allow_all = Rule {
+            allow: true,
+            ..DENY_ALL
+        };
+        let mut rules = vec![
+            DENY_ALL,
+            allow_all,
+            rule(false, DeviceType::Block, 8, None, 7),
+        ];
+        rules.extend(DEFAULT_ALLOWED_DEVICES);
+        assert_eq!(
+            lines(&transition(None, &emulate(&rules).unwrap())),
+            ["+a", "-b 8:* rwm"]
+        );
     }
 
     #[test]
