@@ -79,7 +79,8 @@ impl Cgroup {
         for place in &self.v1 {
             make(place, created)?;
             if place.controllers.iter().any(|c| c == "cpuset") {
-                inherit_cpuset(&place.mount, &place.directory())?;
+                let path = place.directory();
+                inherit_cpuset(&place.mount, &path, created.leaves.last() == Some(&path))?;
             }
         }
         if let Some(place) = &self.v2 {
@@ -132,15 +133,26 @@ fn make_directory(path: &Path) -> std::result::Result<(), Errno> {
 /// An existing directory is taken only when nobody is in it or below it and it is not frozen
 /// (a process that joins a frozen cgroup never runs).
 fn refuse_if_used(path: &Path) -> Result<()> {
-    let in_use = |state| Err(Error::InUse { path: path.to_owned(), state });
+    let in_use = |state| {
+        Err(Error::InUse {
+            path: path.to_owned(),
+            state,
+        })
+    };
     let directory = Directory::open(path)?;
     let processes = processes_below(&directory)?.len();
     if processes > 0 {
-        let noun = if processes == 1 { "process" } else { "processes" };
+        let noun = if processes == 1 {
+            "process"
+        } else {
+            "processes"
+        };
         return in_use(format!("{processes} {noun}"));
     }
     let frozen = |file, thawed| -> Result<bool> {
-        Ok(directory.read_if_present(file)?.is_some_and(|state| state.trim() != thawed))
+        Ok(directory
+            .read_if_present(file)?
+            .is_some_and(|state| state.trim() != thawed))
     };
     if frozen("cgroup.freeze", "0")? || frozen("freezer.state", "THAWED")? {
         return in_use("it is frozen".into());
@@ -150,11 +162,11 @@ fn refuse_if_used(path: &Path) -> Result<()> {
 
 /// A new v1 cpuset is empty and takes no process; it gets what its parent has (kernel:
 /// cgroup-v1/cpusets.rst). Parents that we made just now are empty as well.
-fn inherit_cpuset(mount: &Path, path: &Path) -> Result<()> {
+fn inherit_cpuset(mount: &Path, path: &Path, just_made: bool) -> Result<()> {
     let mut chain: Vec<&Path> = path.ancestors().take_while(|p| *p != mount).collect();
     chain.push(mount);
-    // Up to the first one that has both, then down again.
-    let mut index = 0;
+    // Up to the first one that has both, then down again. The one just made needs no look.
+    let mut index = usize::from(just_made);
     let mut values = [String::new(), String::new()];
     while index < chain.len() {
         values = cpuset_of(chain[index])?;

@@ -14,7 +14,11 @@ use super::error::{Error, Result};
 
 /// Makes the error for a failed system call on `path`.
 pub(super) fn failed(action: impl Into<String>, path: &Path, source: Errno) -> Error {
-    Error::File { action: action.into(), path: path.to_owned(), source: io::Error::from(source) }
+    Error::File {
+        action: action.into(),
+        path: path.to_owned(),
+        source: io::Error::from(source),
+    }
 }
 
 /// An open directory of a cgroup file system.
@@ -28,13 +32,19 @@ impl Directory {
     /// Opens `path`, which must be a directory.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let fd = open_directory(path).map_err(|e| failed("open the cgroup", path, e))?;
-        Ok(Self { fd, path: path.to_owned() })
+        Ok(Self {
+            fd,
+            path: path.to_owned(),
+        })
     }
 
     /// Opens `path`; `None` if there is nothing of that name.
     pub(super) fn open_if_present(path: &Path) -> Result<Option<Self>> {
         match open_directory(path) {
-            Ok(fd) => Ok(Some(Self { fd, path: path.to_owned() })),
+            Ok(fd) => Ok(Some(Self {
+                fd,
+                path: path.to_owned(),
+            })),
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(failed("open the cgroup", path, e)),
         }
@@ -50,7 +60,8 @@ impl Directory {
 
     /// Writes `value` by one write(2), because the kernel takes each write as one request.
     pub(super) fn write(&self, file: &str, value: &str) -> Result<()> {
-        self.try_write(file, value).map_err(|e| self.write_failed(file, value, e))
+        self.try_write(file, value)
+            .map_err(|e| self.write_failed(file, value, e))
     }
 
     /// As [`Self::write`], with the bare error number for callers that act on it.
@@ -61,6 +72,13 @@ impl Directory {
     /// The error for a write that [`Self::try_write`] refused.
     pub(super) fn write_failed(&self, file: &str, value: &str, e: Errno) -> Error {
         failed(format!("write {value:?} to"), &self.path.join(file), e)
+    }
+
+    /// Opens a control file for several writes.
+    pub(super) fn open_for_writing(&self, file: &str) -> Result<OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        rustix::fs::openat(&self.fd, file, flags, Mode::empty())
+            .map_err(|e| failed("open", &self.path.join(file), e))
     }
 
     pub(super) fn read(&self, file: &str) -> Result<String> {
@@ -85,7 +103,11 @@ impl AsFd for Directory {
 }
 
 fn open_directory(path: &Path) -> std::result::Result<OwnedFd, Errno> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
 }
 
 /// Writes one request to a control file below `directory`.
@@ -97,7 +119,11 @@ pub(super) fn write_file(
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let fd = rustix::fs::openat(directory, file, flags, Mode::empty())?;
     // A short count cannot happen with kernfs (one page or nothing); treat it as what it would be.
-    if write_once(&fd, value.as_bytes())? == value.len() { Ok(()) } else { Err(Errno::IO) }
+    if write_once(&fd, value.as_bytes())? == value.len() {
+        Ok(())
+    } else {
+        Err(Errno::IO)
+    }
 }
 
 /// One write(2) on an open control file.
@@ -121,12 +147,16 @@ pub(super) fn read_file(
     })
 }
 
-fn read_to_end(fd: &OwnedFd, bytes: &mut Vec<u8>) -> std::result::Result<(), Errno> {
-    let mut chunk = [0_u8; 4096];
+/// Reads until the end of the file.
+pub(super) fn read_to_end(fd: &OwnedFd, bytes: &mut Vec<u8>) -> std::result::Result<(), Errno> {
     loop {
-        match rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut chunk))? {
-            0 => return Ok(()),
-            n => bytes.extend_from_slice(&chunk[..n]),
+        if bytes.capacity() - bytes.len() < 1024 {
+            bytes.reserve(4096);
+        }
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(bytes)) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
         }
     }
 }

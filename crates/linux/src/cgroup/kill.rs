@@ -17,7 +17,7 @@ const ROUNDS: usize = 100;
 
 impl Cgroup {
     /// Sends `signal` to every process of the cgroup and of those below it, so that no process can
-    /// escape by forking. SIGKILL also ends frozen processes, which thaws the cgroup; any other
+    /// escape by forking. SIGKILL also ends frozen processes (on v1 by thawing them); any other
     /// signal leaves a frozen cgroup frozen and is delivered when it thaws. A cgroup that does not
     /// exist has no processes.
     ///
@@ -38,7 +38,11 @@ impl Cgroup {
             return self.signal_all(signal);
         }
         // A process in a frozen v1 cgroup dies only once it is thawed. The v2 freezer lets it die.
-        if self.controller("freezer").is_some() { self.thaw_if_present() } else { Ok(()) }
+        if self.controller("freezer").is_some() {
+            self.thaw_if_present()
+        } else {
+            Ok(())
+        }
     }
 
     /// Kills by one write (kernel: cgroup-v2.rst "cgroup.kill", since 5.14). False where the file
@@ -61,7 +65,11 @@ impl Cgroup {
     fn signal_all(&self, signal: i32) -> Result<()> {
         let was_frozen = self.frozen_or_no_freezer()?;
         let frozen = was_frozen || self.freeze_for_signals();
-        let result = if frozen { self.signal_once(signal) } else { self.signal_moving(signal) };
+        let result = if frozen {
+            self.signal_once(signal)
+        } else {
+            self.signal_moving(signal)
+        };
         if frozen && (!was_frozen || signal == libc::SIGKILL) {
             return result.and(self.thaw_if_present());
         }
@@ -94,7 +102,9 @@ impl Cgroup {
     }
 
     fn signal_once(&self, signal: i32) -> Result<()> {
-        self.pids()?.into_iter().try_for_each(|pid| self.signal_process(pid, signal))
+        self.pids()?
+            .into_iter()
+            .try_for_each(|pid| self.signal_process(pid, signal))
     }
 
     /// Without a freeze: until everybody on the list has had the signal.
@@ -115,12 +125,14 @@ impl Cgroup {
     }
 
     fn signal_process(&self, pid: i32, signal: i32) -> Result<()> {
-        debug_assert!(pid > 0);
         // SAFETY: kill(2) takes two integers and touches no memory of ours.
         if unsafe { libc::kill(pid, signal) } == 0 {
             return Ok(());
         }
-        match std::io::Error::last_os_error().raw_os_error().map(Errno::from_raw_os_error) {
+        match std::io::Error::last_os_error()
+            .raw_os_error()
+            .map(Errno::from_raw_os_error)
+        {
             // It exited meanwhile.
             Some(Errno::SRCH) | None => Ok(()),
             Some(e) => Err(failed(format!("signal process {pid} of"), &self.path(), e)),

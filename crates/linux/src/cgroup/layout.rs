@@ -1,11 +1,11 @@
 //! Which cgroup hierarchies this machine shows us: only v1, only v2, or both (hybrid).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use super::directory::failed;
+use super::directory::{failed, read_to_end};
 use super::error::{Error, Result};
 use super::mountinfo::{self, CgroupMount, OwnCgroup};
 
@@ -91,11 +91,14 @@ impl Layout {
     }
 }
 
+/// Both files tell no size, so they are read in large pieces: a few calls instead of a dozen.
 fn read(path: &str) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|e| match rustix::io::Errno::from_io_error(&e) {
-        Some(errno) => failed("read", Path::new(path), errno),
-        None => Error::File { action: "read".into(), path: path.into(), source: e },
-    })
+    let file = |e| failed("read", Path::new(path), e);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(file)?;
+    let mut bytes = Vec::with_capacity(16 * 1024);
+    read_to_end(&fd, &mut bytes).map_err(file)?;
+    Ok(bytes)
 }
 
 /// Of several mounts of one hierarchy the one at the usual place, otherwise the first.
@@ -121,7 +124,10 @@ fn find_v1(mounts: &[CgroupMount], own: &[OwnCgroup]) -> Vec<MountedHierarchy> {
         let has = |m: &&CgroupMount| !m.v2 && own.controllers.iter().any(|c| m.options.contains(c));
         preferred(mounts.iter().filter(has)).map(|mount| place(mount, own))
     };
-    own.iter().filter(|own| !own.controllers.is_empty()).filter_map(of).collect()
+    own.iter()
+        .filter(|own| !own.controllers.is_empty())
+        .filter_map(of)
+        .collect()
 }
 
 fn place(mount: &CgroupMount, own: &OwnCgroup) -> MountedHierarchy {
@@ -158,7 +164,11 @@ mod tests {
     fn recognises_the_three_layouts() {
         let hybrid = Layout::parse(HYBRID.as_bytes(), OWN.as_bytes()).unwrap();
         assert_eq!(hybrid.kind(), LayoutKind::Hybrid);
-        let names: Vec<_> = hybrid.v1().iter().map(|h| h.controllers.join(",")).collect();
+        let names: Vec<_> = hybrid
+            .v1()
+            .iter()
+            .map(|h| h.controllers.join(","))
+            .collect();
         // pids is known to the kernel but not mounted.
         assert_eq!(names, ["name=systemd", "memory", "cpu"]);
         assert_eq!(hybrid.v1()[1].own, Ok("api/x".to_owned()));
@@ -167,12 +177,18 @@ mod tests {
             .lines()
             .filter(|l| !l.contains("unified"))
             .fold(String::new(), |all, line| all + line + "\n");
-        assert_eq!(Layout::parse(v1.as_bytes(), OWN.as_bytes()).unwrap().kind(), LayoutKind::V1);
+        assert_eq!(
+            Layout::parse(v1.as_bytes(), OWN.as_bytes()).unwrap().kind(),
+            LayoutKind::V1
+        );
 
         let v2 = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let layout = Layout::parse(v2.as_bytes(), b"0::/user.slice/a.scope\n").unwrap();
         assert_eq!(layout.kind(), LayoutKind::V2);
-        assert_eq!(layout.v2().unwrap().own, Ok("user.slice/a.scope".to_owned()));
+        assert_eq!(
+            layout.v2().unwrap().own,
+            Ok("user.slice/a.scope".to_owned())
+        );
     }
 
     #[test]
@@ -202,9 +218,15 @@ mod tests {
 
     #[test]
     fn nothing_mounted_is_an_error() {
-        assert!(matches!(Layout::parse(b"", b"0::/\n"), Err(Error::NotMounted)));
+        assert!(matches!(
+            Layout::parse(b"", b"0::/\n"),
+            Err(Error::NotMounted)
+        ));
         let proc = "31 23 0:28 / /proc rw - proc proc rw\n";
-        assert!(matches!(Layout::parse(proc.as_bytes(), b"0::/\n"), Err(Error::NotMounted)));
+        assert!(matches!(
+            Layout::parse(proc.as_bytes(), b"0::/\n"),
+            Err(Error::NotMounted)
+        ));
     }
 
     #[test]

@@ -122,8 +122,15 @@ impl Cgroup {
         let cpuacct = self.open_controller("cpuacct")?;
         Ok(Stats {
             cpu: v1_cpu(cpu.as_ref(), cpuacct.as_ref())?,
-            memory: self.open_controller("memory")?.map(|d| v1_memory(&d)).transpose()?,
-            pids: self.open_controller("pids")?.map(|d| pids(&d)).transpose()?.flatten(),
+            memory: self
+                .open_controller("memory")?
+                .map(|d| v1_memory(&d))
+                .transpose()?,
+            pids: self
+                .open_controller("pids")?
+                .map(|d| pids(&d))
+                .transpose()?
+                .flatten(),
         })
     }
 }
@@ -132,7 +139,10 @@ fn v2(directory: &Directory) -> Result<Stats> {
     // cpu.stat has the times even without the controller (kernel: cgroup-v2.rst "cpu.stat").
     let cpu = directory.read_if_present("cpu.stat")?;
     Ok(Stats {
-        cpu: cpu.map(|text| flat(directory, "cpu.stat", &text)).transpose()?.map(|s| v2_cpu(&s)),
+        cpu: cpu
+            .map(|text| flat(directory, "cpu.stat", &text))
+            .transpose()?
+            .map(|s| v2_cpu(&s)),
         memory: v2_memory(directory)?,
         pids: pids(directory)?,
     })
@@ -161,7 +171,11 @@ fn v2_memory(directory: &Directory) -> Result<Option<MemoryStats>> {
         return Ok(None);
     };
     let raw = flat(directory, "memory.stat", &directory.read("memory.stat")?)?;
-    let events = flat(directory, "memory.events", &directory.read("memory.events")?)?;
+    let events = flat(
+        directory,
+        "memory.events",
+        &directory.read("memory.events")?,
+    )?;
     let event = |key: &str| events.get(key).copied();
     let usage = MemoryCounter {
         limit: number(directory, "memory.max")?,
@@ -228,7 +242,11 @@ fn v1_memory(directory: &Directory) -> Result<MemoryStats> {
     Ok(MemoryStats {
         cache: raw.get("cache").copied().unwrap_or_default(),
         usage: v1_counter(directory, "memory")?,
-        swap: if swapped { Some(v1_counter(directory, "memory.memsw")?) } else { None },
+        swap: if swapped {
+            Some(v1_counter(directory, "memory.memsw")?)
+        } else {
+            None
+        },
         raw,
         event_count: MemoryEvents {
             oom_kill: control.get("oom_kill").copied().unwrap_or_default(),
@@ -252,7 +270,10 @@ fn pids(directory: &Directory) -> Result<Option<PidsStats>> {
         return Ok(None);
     };
     let limit = number(directory, "pids.max")?;
-    Ok(Some(PidsStats { current, limit: if limit == u64::MAX { 0 } else { limit } }))
+    Ok(Some(PidsStats {
+        current,
+        limit: if limit == u64::MAX { 0 } else { limit },
+    }))
 }
 
 fn number(directory: &Directory, file: &str) -> Result<u64> {
@@ -260,7 +281,10 @@ fn number(directory: &Directory, file: &str) -> Result<u64> {
 }
 
 fn optional_number(directory: &Directory, file: &str) -> Result<Option<u64>> {
-    directory.read_if_present(file)?.map(|text| parse(directory, file, text.trim())).transpose()
+    directory
+        .read_if_present(file)?
+        .map(|text| parse(directory, file, text.trim()))
+        .transpose()
 }
 
 fn parse(directory: &Directory, file: &str, text: &str) -> Result<u64> {
@@ -268,12 +292,19 @@ fn parse(directory: &Directory, file: &str, text: &str) -> Result<u64> {
 }
 
 fn odd(directory: &Directory, file: &str, content: &str) -> Error {
-    Error::Content { path: directory.path().join(file), content: content.to_owned() }
+    Error::Content {
+        path: directory.path().join(file),
+        content: content.to_owned(),
+    }
 }
 
 /// A number; `max` is the largest.
 fn parse_number(text: &str) -> Option<u64> {
-    if text == "max" { Some(u64::MAX) } else { text.parse().ok() }
+    if text == "max" {
+        Some(u64::MAX)
+    } else {
+        text.parse().ok()
+    }
 }
 
 fn flat(directory: &Directory, file: &str, text: &str) -> Result<BTreeMap<String, u64>> {
@@ -315,5 +346,37 @@ mod tests {
             (12_000, 5_000, 7_000)
         );
         assert_eq!(stats.throttling.throttled_time, 2_000);
+    }
+
+    #[test]
+    fn a_v2_directory() {
+        let keep = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| std::fs::write(keep.path().join(file), text).unwrap();
+        let directory = Directory::open(keep.path()).unwrap();
+        assert_eq!(v2(&directory).unwrap(), Stats::default());
+        write("cpu.stat", "usage_usec 3\nnr_throttled 2\n");
+        write("memory.current", "100\n");
+        write("memory.max", "max\n");
+        write("memory.peak", "150\n");
+        write("memory.stat", "anon 60\nfile 40\n");
+        write("memory.events", "low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\n");
+        write("memory.swap.current", "5\n");
+        write("memory.swap.max", "max\n");
+        write("pids.current", "3\n");
+        write("pids.max", "max\n");
+        let json = serde_json::to_value(v2(&directory).unwrap()).unwrap();
+        assert_eq!(json["cpu"]["usage"]["total"], 3000);
+        assert_eq!(json["cpu"]["throttling"]["throttledPeriods"], 2);
+        assert_eq!(json["memory"]["cache"], 40);
+        assert_eq!(json["memory"]["usage"]["max"], 150);
+        assert_eq!(json["memory"]["usage"]["failcnt"], 7);
+        assert_eq!(json["memory"]["usage"]["limit"], u64::MAX);
+        assert_eq!(json["memory"]["swap"]["usage"], 105);
+        assert_eq!(json["memory"]["swap"]["limit"], u64::MAX);
+        assert_eq!(json["memory"]["raw"]["anon"], 60);
+        assert_eq!(json["memory"]["event_count"]["oom_kill"], 1);
+        assert_eq!(json["pids"], serde_json::json!({"current": 3, "limit": 0}));
+        write("pids.max", "many\n");
+        assert!(matches!(v2(&directory), Err(Error::Content { .. })));
     }
 }
