@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The table of rooms: every way this program can run a container. Adding a backend is one room and
+//! one line here.
+
+use lxcri_core::backend::Room;
+
+/// All rooms, in the order in which tables show them.
+pub static ROOMS: &[&Room] = &[&lxcri_backend_native::ROOM];

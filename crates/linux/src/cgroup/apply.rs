@@ -36,11 +36,7 @@ impl Cgroup {
             hand_down(place, &Directory::open(&place.directory())?, &needs)?;
         }
         self.set_limits(resources)?;
-        if resources.devices.is_empty() {
-            Ok(())
-        } else {
-            self.set_devices(resources, false)
-        }
+        if resources.devices.is_empty() { Ok(()) } else { self.set_devices(resources, false) }
     }
 
     fn set_limits(&self, resources: &Resources) -> Result<()> {

@@ -29,9 +29,7 @@ pub(super) fn apply(cgroup: &Cgroup, resources: &Resources) -> Result<()> {
         }
         if !lists.is_empty() {
             let directory = open(cgroup, "cpu set", "cpuset")?;
-            lists
-                .iter()
-                .try_for_each(|(file, list)| directory.write(file, list))?;
+            lists.iter().try_for_each(|(file, list)| directory.write(file, list))?;
         }
     }
     if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
@@ -41,14 +39,12 @@ pub(super) fn apply(cgroup: &Cgroup, resources: &Resources) -> Result<()> {
 }
 
 fn open(cgroup: &Cgroup, what: &str, controller: &str) -> Result<Directory> {
-    cgroup
-        .open_controller(controller)?
-        .ok_or_else(|| Error::ControllerMissing {
-            what: what.into(),
-            controller: controller.into(),
-            place: cgroup.path(),
-            why: MissingBecause::NotMounted,
-        })
+    cgroup.open_controller(controller)?.ok_or_else(|| Error::ControllerMissing {
+        what: what.into(),
+        controller: controller.into(),
+        place: cgroup.path(),
+        why: MissingBecause::NotMounted,
+    })
 }
 
 /// What the kernel would refuse with a number only, or only after the first write.
@@ -153,18 +149,14 @@ fn write_swap(directory: &Directory, swap: i64, or_missing: bool) -> Result<()> 
 fn read_number(directory: &Directory, file: &str) -> Result<u64> {
     let text = directory.read(file)?;
     let path = directory.path().join(file);
-    text.trim().parse().map_err(|_| Error::Content {
-        path,
-        content: text.trim().to_owned(),
-    })
+    text.trim().parse().map_err(|_| Error::Content { path, content: text.trim().to_owned() })
 }
 
 fn lists(cpu: &Cpu) -> Result<Vec<(&'static str, &str)>> {
     let mut writes = Vec::new();
-    for (field, file, list) in [
-        ("cpu.cpus", "cpuset.cpus", &cpu.cpus),
-        ("cpu.mems", "cpuset.mems", &cpu.mems),
-    ] {
+    for (field, file, list) in
+        [("cpu.cpus", "cpuset.cpus", &cpu.cpus), ("cpu.mems", "cpuset.mems", &cpu.mems)]
+    {
         if let Some(list) = list.as_deref().filter(|list| !list.is_empty()) {
             check_list(field, list)?;
             writes.push((file, list));
@@ -190,24 +182,15 @@ fn apply_cpu(directory: &Directory, cpu: &Cpu) -> Result<()> {
         directory,
         &[
             ("cpu.cfs_burst_us", cpu.burst.map(|burst| burst.to_string())),
-            (
-                "cpu.cfs_period_us",
-                set_unsigned(cpu.period).map(|period| period.to_string()),
-            ),
+            ("cpu.cfs_period_us", set_unsigned(cpu.period).map(|period| period.to_string())),
             ("cpu.cfs_quota_us", quota),
         ],
     )?;
     write_together(
         directory,
         &[
-            (
-                "cpu.rt_period_us",
-                set_unsigned(cpu.realtime_period).map(|p| p.to_string()),
-            ),
-            (
-                "cpu.rt_runtime_us",
-                set(cpu.realtime_runtime).map(|r| r.to_string()),
-            ),
+            ("cpu.rt_period_us", set_unsigned(cpu.realtime_period).map(|p| p.to_string())),
+            ("cpu.rt_runtime_us", set(cpu.realtime_runtime).map(|r| r.to_string())),
         ],
     )
 }
@@ -227,9 +210,7 @@ pub(super) fn write_together(
             Err(e) => return Err(directory.write_failed(file, value, e)),
         }
     }
-    again
-        .into_iter()
-        .try_for_each(|(file, value)| directory.write(file, value))
+    again.into_iter().try_for_each(|(file, value)| directory.write(file, value))
 }
 
 #[cfg(test)]
@@ -239,45 +220,15 @@ mod tests {
     #[test]
     fn memory_values_are_checked_before_anything_is_written() {
         let memory = |m: Memory| check_memory(&m);
-        assert!(
-            memory(Memory {
-                swappiness: Some(101),
-                ..Memory::default()
-            })
-            .is_err()
-        );
-        assert!(
-            memory(Memory {
-                limit: Some(9),
-                swap: Some(8),
-                ..Memory::default()
-            })
-            .is_err()
-        );
-        assert!(
-            memory(Memory {
-                limit: Some(9),
-                swap: Some(-1),
-                ..Memory::default()
-            })
-            .is_ok()
-        );
+        assert!(memory(Memory { swappiness: Some(101), ..Memory::default() }).is_err());
+        assert!(memory(Memory { limit: Some(9), swap: Some(8), ..Memory::default() }).is_err());
+        assert!(memory(Memory { limit: Some(9), swap: Some(-1), ..Memory::default() }).is_ok());
     }
 
     #[test]
     fn lists_are_checked() {
-        let cpu = Cpu {
-            cpus: Some("0-1".into()),
-            mems: Some(String::new()),
-            ..Cpu::default()
-        };
+        let cpu = Cpu { cpus: Some("0-1".into()), mems: Some(String::new()), ..Cpu::default() };
         assert_eq!(lists(&cpu).unwrap(), [("cpuset.cpus", "0-1")]);
-        assert!(
-            lists(&Cpu {
-                mems: Some("0\n".into()),
-                ..Cpu::default()
-            })
-            .is_err()
-        );
+        assert!(lists(&Cpu { mems: Some("0\n".into()), ..Cpu::default() }).is_err());
     }
 }

@@ -55,15 +55,9 @@ fn refuse_v1_memory(memory: &Memory) -> Result<()> {
     let reason = "cgroup v2 has no such setting";
     let asked = [
         ("memory.swappiness", memory.swappiness.is_some()),
-        (
-            "memory.disableOOMKiller",
-            memory.disable_oom_killer == Some(true),
-        ),
+        ("memory.disableOOMKiller", memory.disable_oom_killer == Some(true)),
         ("memory.kernel", set(memory.kernel).is_some_and(|v| v > 0)),
-        (
-            "memory.kernelTCP",
-            set(memory.kernel_tcp).is_some_and(|v| v > 0),
-        ),
+        ("memory.kernelTCP", set(memory.kernel_tcp).is_some_and(|v| v > 0)),
     ];
     for (what, asked) in asked {
         if asked {
@@ -72,10 +66,7 @@ fn refuse_v1_memory(memory: &Memory) -> Result<()> {
     }
     if memory.use_hierarchy == Some(false) {
         let reason = "cgroup v2 is always hierarchical";
-        return Err(Error::NotOffered {
-            what: "memory.useHierarchy",
-            reason,
-        });
+        return Err(Error::NotOffered { what: "memory.useHierarchy", reason });
     }
     Ok(())
 }
@@ -90,11 +81,7 @@ fn check_usage(directory: &Directory, limit: Option<i64>) -> Result<()> {
         content: text.trim().to_owned(),
     })?;
     if i128::from(usage) > i128::from(limit) {
-        return Err(Error::BelowUsage {
-            path: directory.path().to_owned(),
-            limit,
-            usage,
-        });
+        return Err(Error::BelowUsage { path: directory.path().to_owned(), limit, usage });
     }
     Ok(())
 }
@@ -142,10 +129,9 @@ fn cpu_max(
 }
 
 fn apply_cpuset(directory: &Directory, cpu: &Cpu) -> Result<()> {
-    for (field, file, list) in [
-        ("cpu.cpus", "cpuset.cpus", &cpu.cpus),
-        ("cpu.mems", "cpuset.mems", &cpu.mems),
-    ] {
+    for (field, file, list) in
+        [("cpu.cpus", "cpuset.cpus", &cpu.cpus), ("cpu.mems", "cpuset.mems", &cpu.mems)]
+    {
         if let Some(list) = list.as_deref().filter(|list| !list.is_empty()) {
             check_list(field, list)?;
             directory.write(file, list)?;
@@ -189,26 +175,11 @@ mod tests {
     fn settings_of_v1_are_refused_not_dropped() {
         let none = Memory::default();
         for memory in [
-            Memory {
-                swappiness: Some(0),
-                ..none.clone()
-            },
-            Memory {
-                disable_oom_killer: Some(true),
-                ..none.clone()
-            },
-            Memory {
-                kernel: Some(1),
-                ..none.clone()
-            },
-            Memory {
-                kernel_tcp: Some(1),
-                ..none.clone()
-            },
-            Memory {
-                use_hierarchy: Some(false),
-                ..none.clone()
-            },
+            Memory { swappiness: Some(0), ..none.clone() },
+            Memory { disable_oom_killer: Some(true), ..none.clone() },
+            Memory { kernel: Some(1), ..none.clone() },
+            Memory { kernel_tcp: Some(1), ..none.clone() },
+            Memory { use_hierarchy: Some(false), ..none.clone() },
         ] {
             assert!(refuse_v1_memory(&memory).is_err(), "{memory:?}");
         }
@@ -269,13 +240,7 @@ mod tests {
         apply(&directory, &resources(r#"{"memory":{"swap":-1}}"#)).unwrap();
         let (_keep, directory) = fake(&["memory.max"]);
         apply(&directory, &resources(r#"{"memory":{"limit":9,"swap":9}}"#)).unwrap();
-        assert!(
-            apply(
-                &directory,
-                &resources(r#"{"memory":{"limit":9,"swap":10}}"#)
-            )
-            .is_err()
-        );
+        assert!(apply(&directory, &resources(r#"{"memory":{"limit":9,"swap":10}}"#)).is_err());
         assert!(apply(&directory, &resources(r#"{"pids":{"limit":1}}"#)).is_err());
         assert!(apply(&directory, &resources(r#"{"cpu":{"realtimePeriod":1}}"#)).is_err());
     }
@@ -286,17 +251,7 @@ mod tests {
         std::fs::write(keep.path().join("memory.current"), "100\n").unwrap();
         let check = r#"{"memory":{"limit":99,"checkBeforeUpdate":true}}"#;
         let e = apply(&directory, &resources(check)).unwrap_err();
-        assert!(
-            matches!(
-                e,
-                Error::BelowUsage {
-                    limit: 99,
-                    usage: 100,
-                    ..
-                }
-            ),
-            "{e}"
-        );
+        assert!(matches!(e, Error::BelowUsage { limit: 99, usage: 100, .. }), "{e}");
         assert_eq!(directory.read("memory.max").unwrap(), "");
         for json in [
             r#"{"memory":{"limit":100,"checkBeforeUpdate":true}}"#,

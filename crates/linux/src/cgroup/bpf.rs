@@ -73,22 +73,14 @@ struct ById {
 /// Makes `rules` the device rules of a v2 cgroup. A program that was attached before is replaced;
 /// at no moment is the cgroup without one.
 pub(super) fn attach_device_rules(cgroup: &Directory, rules: &[Rule]) -> Result<()> {
-    let failed = |step| {
-        move |source| Error::Bpf {
-            step,
-            path: cgroup.path().to_owned(),
-            source,
-        }
-    };
+    let failed = |step| move |source| Error::Bpf { step, path: cgroup.path().to_owned(), source };
     let new = load(&program(rules)).map_err(failed("load"))?;
     let old = attached(cgroup.as_fd()).map_err(failed("look for"))?;
     if let [only] = old.as_slice() {
         return attach(cgroup.as_fd(), &new, Some(only)).map_err(failed("replace"));
     }
     attach(cgroup.as_fd(), &new, None).map_err(failed("attach"))?;
-    old.iter()
-        .try_for_each(|old| detach(cgroup.as_fd(), old))
-        .map_err(failed("detach"))
+    old.iter().try_for_each(|old| detach(cgroup.as_fd(), old)).map_err(failed("detach"))
 }
 
 /// Loads a program. Kernels before 5.11 count it against RLIMIT_MEMLOCK; the limit is raised only
@@ -97,10 +89,7 @@ fn load(code: &[Instruction]) -> io::Result<OwnedFd> {
     match load_once(code) {
         Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
             let before = getrlimit(Resource::Memlock);
-            let unlimited = Rlimit {
-                current: None,
-                maximum: None,
-            };
+            let unlimited = Rlimit { current: None, maximum: None };
             if let Err(refused) = setrlimit(Resource::Memlock, unlimited) {
                 // Without CAP_SYS_RESOURCE. It was worth a try; the load decides.
                 log::debug!("RLIMIT_MEMLOCK cannot be raised: {refused}");
@@ -144,9 +133,7 @@ fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     // SAFETY: the attributes have the layout of this command, are writable, and `prog_ids` points
     // to `prog_cnt` writable numbers.
     unsafe { bpf_mut(PROG_QUERY, &mut query) }?;
-    let count = usize::try_from(query.prog_cnt)
-        .map_err(io::Error::other)?
-        .min(MOST_PROGRAMS);
+    let count = usize::try_from(query.prog_cnt).map_err(io::Error::other)?.min(MOST_PROGRAMS);
     let mut programs = Vec::with_capacity(count);
     for id in &ids[..count] {
         match open_by_id(*id) {
@@ -162,10 +149,7 @@ fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
 }
 
 fn open_by_id(id: u32) -> io::Result<OwnedFd> {
-    let attributes = ById {
-        prog_id: id,
-        ..ById::default()
-    };
+    let attributes = ById { prog_id: id, ..ById::default() };
     // SAFETY: the attributes have the layout of this command and hold no pointer.
     let fd = unsafe { bpf(PROG_GET_FD_BY_ID, &attributes) }?;
     // SAFETY: the kernel just made this descriptor for us and nobody else has it.
@@ -201,12 +185,7 @@ fn detach(cgroup: BorrowedFd<'_>, program: &OwnedFd) -> io::Result<()> {
 unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<i32> {
     // SAFETY: by this function's own contract.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_ref(attributes),
-            size_of::<T>(),
-        )
+        libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<T>())
     };
     check(result)
 }
@@ -216,12 +195,7 @@ unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<i32> {
 unsafe fn bpf_mut<T>(command: libc::c_long, attributes: &mut T) -> io::Result<i32> {
     // SAFETY: by this function's own contract.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_mut(attributes),
-            size_of::<T>(),
-        )
+        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>())
     };
     check(result)
 }

@@ -22,19 +22,11 @@ pub(super) struct Need {
 
 impl Need {
     fn new(what: &str, controller: &str) -> Self {
-        Self {
-            what: what.to_owned(),
-            controller: controller.to_owned(),
-        }
+        Self { what: what.to_owned(), controller: controller.to_owned() }
     }
 
     pub(super) fn missing(self, place: PathBuf, why: MissingBecause) -> Error {
-        Error::ControllerMissing {
-            what: self.what,
-            controller: self.controller,
-            place,
-            why,
-        }
+        Error::ControllerMissing { what: self.what, controller: self.controller, place, why }
     }
 }
 
@@ -48,32 +40,18 @@ fn needs(resources: &Resources) -> Vec<Need> {
         if limits_cpu(cpu) {
             needs.push(Need::new("cpu limit", "cpu"));
         }
-        if [&cpu.cpus, &cpu.mems]
-            .into_iter()
-            .flatten()
-            .any(|list| !list.is_empty())
-        {
+        if [&cpu.cpus, &cpu.mems].into_iter().flatten().any(|list| !list.is_empty()) {
             needs.push(Need::new("cpu set", "cpuset"));
         }
     }
-    if resources
-        .pids
-        .as_ref()
-        .is_some_and(|pids| pids.limit.is_some())
-    {
+    if resources.pids.as_ref().is_some_and(|pids| pids.limit.is_some()) {
         needs.push(Need::new("pids limit", "pids"));
     }
     needs
 }
 
 pub(super) fn limits_memory(memory: &Memory) -> bool {
-    let values = [
-        memory.limit,
-        memory.reservation,
-        memory.swap,
-        memory.kernel,
-        memory.kernel_tcp,
-    ];
+    let values = [memory.limit, memory.reservation, memory.swap, memory.kernel, memory.kernel_tcp];
     values.into_iter().any(|v| set(v).is_some())
         || memory.swappiness.is_some()
         || memory.disable_oom_killer == Some(true)
@@ -83,9 +61,7 @@ pub(super) fn limits_memory(memory: &Memory) -> bool {
 pub(super) fn limits_cpu(cpu: &Cpu) -> bool {
     let times = [cpu.shares, cpu.period, cpu.realtime_period];
     times.into_iter().any(|v| set_unsigned(v).is_some())
-        || [cpu.quota, cpu.realtime_runtime]
-            .into_iter()
-            .any(|v| set(v).is_some())
+        || [cpu.quota, cpu.realtime_runtime].into_iter().any(|v| set(v).is_some())
         || cpu.burst.is_some()
         || cpu.idle.is_some()
 }
@@ -105,21 +81,13 @@ fn unified_needs(resources: &Resources) -> Result<Vec<Need>> {
 
 /// Checks one key of `unified` and names its controller.
 fn unified_controller(key: &str) -> Result<&str> {
-    let refuse = |reason| {
-        Err(Error::Invalid {
-            field: "unified".into(),
-            value: format!("{key:?}"),
-            reason,
-        })
-    };
+    let refuse =
+        |reason| Err(Error::Invalid { field: "unified".into(), value: format!("{key:?}"), reason });
     if key.contains('/') || key.contains(char::is_control) || key.contains(char::is_whitespace) {
         return refuse("is not the name of one file");
     }
     // These act on processes; a limit that moves or kills somebody is no limit.
-    if matches!(
-        key,
-        "cgroup.procs" | "cgroup.threads" | "cgroup.kill" | "cgroup.freeze"
-    ) {
+    if matches!(key, "cgroup.procs" | "cgroup.threads" | "cgroup.kill" | "cgroup.freeze") {
         return refuse("is not a resource");
     }
     match key.split_once('.') {
@@ -171,9 +139,7 @@ pub(super) fn hand_down(place: &Place, leaf: &Directory, needs: &[Need]) -> Resu
     let offered = root.read("cgroup.controllers")?;
     for need in needs {
         if !lists(&offered, &need.controller) {
-            return Err(need
-                .clone()
-                .missing(place.mount.clone(), MissingBecause::NotInTree));
+            return Err(need.clone().missing(place.mount.clone(), MissingBecause::NotInTree));
         }
     }
     let mut wanted: Vec<&str> = needs.iter().map(|n| n.controller.as_str()).collect();
@@ -204,11 +170,7 @@ fn enable_along(place: &Place, root: Directory, wanted: &[&str], needs: &[Need])
 fn enable(directory: &Directory, wanted: &[&str], needs: &[Need]) -> Result<()> {
     const FILE: &str = "cgroup.subtree_control";
     let enabled = directory.read(FILE)?;
-    let missing: Vec<&str> = wanted
-        .iter()
-        .copied()
-        .filter(|name| !lists(&enabled, name))
-        .collect();
+    let missing: Vec<&str> = wanted.iter().copied().filter(|name| !lists(&enabled, name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -259,30 +221,14 @@ mod tests {
     fn only_what_is_set_needs_a_controller() {
         let mut resources = Resources::default();
         assert_eq!(needs(&resources), []);
-        resources.memory = Some(Memory {
-            limit: Some(0),
-            ..Memory::default()
-        });
-        resources.cpu = Some(Cpu {
-            cpus: Some(String::new()),
-            ..Cpu::default()
-        });
+        resources.memory = Some(Memory { limit: Some(0), ..Memory::default() });
+        resources.cpu = Some(Cpu { cpus: Some(String::new()), ..Cpu::default() });
         resources.pids = Some(Pids::default());
         assert_eq!(needs(&resources), []);
-        resources.memory = Some(Memory {
-            swap: Some(-1),
-            ..Memory::default()
-        });
-        resources.cpu = Some(Cpu {
-            mems: Some("0".into()),
-            idle: Some(0),
-            ..Cpu::default()
-        });
+        resources.memory = Some(Memory { swap: Some(-1), ..Memory::default() });
+        resources.cpu = Some(Cpu { mems: Some("0".into()), idle: Some(0), ..Cpu::default() });
         resources.pids = Some(Pids { limit: Some(0) });
-        let names: Vec<_> = needs(&resources)
-            .into_iter()
-            .map(|n| n.controller)
-            .collect();
+        let names: Vec<_> = needs(&resources).into_iter().map(|n| n.controller).collect();
         assert_eq!(names, ["memory", "cpu", "cpuset", "pids"]);
     }
 
@@ -328,11 +274,8 @@ mod tests {
             std::fs::write(directory.join("cgroup.subtree_control"), enabled).unwrap();
         }
         std::fs::write(leaf.join("cgroup.controllers"), enabled).unwrap();
-        let place = Place {
-            controllers: Vec::new(),
-            mount: mount.path().to_owned(),
-            path: "a/ct".into(),
-        };
+        let place =
+            Place { controllers: Vec::new(), mount: mount.path().to_owned(), path: "a/ct".into() };
         (mount, place)
     }
 
@@ -348,13 +291,7 @@ mod tests {
         assert_eq!(control(&mount, ""), "+cpu +hugetlb +memory");
         assert_eq!(control(&mount, "a"), "+cpu +hugetlb +memory");
         let missing = hand_down(&place, &leaf, &[Need::new("pids limit", "pids")]).unwrap_err();
-        assert!(matches!(
-            missing,
-            Error::ControllerMissing {
-                why: MissingBecause::NotInTree,
-                ..
-            }
-        ));
+        assert!(matches!(missing, Error::ControllerMissing { why: MissingBecause::NotInTree, .. }));
     }
 
     #[test]

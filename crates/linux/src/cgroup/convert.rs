@@ -18,9 +18,7 @@ pub(super) fn weight_of_shares(shares: u64) -> u64 {
     if shares >= *SHARES.end() {
         return 10_000;
     }
-    let log = u32::try_from(shares)
-        .map_or(f64::from(u32::MAX), f64::from)
-        .log2();
+    let log = u32::try_from(shares).map_or(f64::from(u32::MAX), f64::from).log2();
     let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
     // Both ends are clamped above, so the result lies between 1 and 10000.
     10_f64.powf(exponent).ceil() as u64
@@ -40,11 +38,7 @@ pub(super) fn check_shares(shares: u64) -> Result<()> {
 
 /// A value for a v2 file where "no limit" is the word `max`.
 pub(super) fn or_max(value: i64) -> String {
-    if value < 0 {
-        "max".to_owned()
-    } else {
-        value.to_string()
-    }
+    if value < 0 { "max".to_owned() } else { value.to_string() }
 }
 
 /// `memory.swap.max` for a limit of memory plus swap. `None`: leave it alone.
@@ -53,11 +47,7 @@ pub(super) fn or_max(value: i64) -> String {
 /// When memory plus swap is limited without a memory limit, or lower than it.
 pub(super) fn swap_max(swap: Option<i64>, limit: Option<i64>) -> Result<Option<String>> {
     let invalid = |value: i64, reason| {
-        Err(Error::Invalid {
-            field: "memory.swap".into(),
-            value: value.to_string(),
-            reason,
-        })
+        Err(Error::Invalid { field: "memory.swap".into(), value: value.to_string(), reason })
     };
     match (set(swap), set(limit)) {
         // As on v1: without a limit of memory there is none of memory plus swap.
@@ -135,13 +125,8 @@ mod tests {
 
     #[test]
     fn shares_outside_of_the_scale_are_refused() {
-        for (shares, good) in [
-            (0, false),
-            (1, false),
-            (2, true),
-            (262_144, true),
-            (262_145, false),
-        ] {
+        for (shares, good) in [(0, false), (1, false), (2, true), (262_144, true), (262_145, false)]
+        {
             assert_eq!(check_shares(shares).is_ok(), good, "{shares}");
         }
     }
@@ -160,31 +145,19 @@ mod tests {
             (Some(12), Some(5), Some("7".to_owned())),
             (Some(i64::MAX), Some(1), Some((i64::MAX - 1).to_string())),
         ] {
-            assert_eq!(
-                swap_max(swap, limit).unwrap(),
-                expected,
-                "{swap:?} {limit:?}"
-            );
+            assert_eq!(swap_max(swap, limit).unwrap(), expected, "{swap:?} {limit:?}");
         }
-        for (swap, limit) in [
-            (Some(5), None),
-            (Some(5), Some(0)),
-            (Some(5), Some(-1)),
-            (Some(4), Some(5)),
-        ] {
+        for (swap, limit) in
+            [(Some(5), None), (Some(5), Some(0)), (Some(5), Some(-1)), (Some(4), Some(5))]
+        {
             assert!(swap_max(swap, limit).is_err(), "{swap:?} {limit:?}");
         }
     }
 
     #[test]
     fn pids_limits() {
-        for (limit, text) in [
-            (-1, "max"),
-            (i64::MIN, "max"),
-            (0, "1"),
-            (1, "1"),
-            (70_000, "70000"),
-        ] {
+        for (limit, text) in [(-1, "max"), (i64::MIN, "max"), (0, "1"), (1, "1"), (70_000, "70000")]
+        {
             assert_eq!(pids_max(limit), text);
         }
     }

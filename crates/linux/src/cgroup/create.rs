@@ -133,26 +133,15 @@ fn make_directory(path: &Path) -> std::result::Result<(), Errno> {
 /// An existing directory is taken only when nobody is in it or below it and it is not frozen
 /// (a process that joins a frozen cgroup never runs).
 fn refuse_if_used(path: &Path) -> Result<()> {
-    let in_use = |state| {
-        Err(Error::InUse {
-            path: path.to_owned(),
-            state,
-        })
-    };
+    let in_use = |state| Err(Error::InUse { path: path.to_owned(), state });
     let directory = Directory::open(path)?;
     let processes = processes_below(&directory)?.len();
     if processes > 0 {
-        let noun = if processes == 1 {
-            "process"
-        } else {
-            "processes"
-        };
+        let noun = if processes == 1 { "process" } else { "processes" };
         return in_use(format!("{processes} {noun}"));
     }
     let frozen = |file, thawed| -> Result<bool> {
-        Ok(directory
-            .read_if_present(file)?
-            .is_some_and(|state| state.trim() != thawed))
+        Ok(directory.read_if_present(file)?.is_some_and(|state| state.trim() != thawed))
     };
     if frozen("cgroup.freeze", "0")? || frozen("freezer.state", "THAWED")? {
         return in_use("it is frozen".into());

@@ -74,12 +74,7 @@ fn prologue() -> Vec<Instruction> {
     };
     vec![
         load(KIND, 0),
-        Instruction {
-            code: MOVE_REGISTER,
-            registers: WANTED | KIND << 4,
-            offset: 0,
-            immediate: 0,
-        },
+        Instruction { code: MOVE_REGISTER, registers: WANTED | KIND << 4, offset: 0, immediate: 0 },
         immediate(SHIFT_RIGHT_IMMEDIATE, WANTED, 0, 16),
         immediate(AND_IMMEDIATE, KIND, 0, 0xffff),
         load(MAJOR, 4),
@@ -105,21 +100,11 @@ fn body(rule: &Rule) -> Vec<Instruction> {
     if rule.access != Access::ALL {
         let bits = i32::from(rule.access.bits());
         if rule.allow {
-            code.push(immediate(
-                AND_IMMEDIATE,
-                WANTED,
-                0,
-                !bits & i32::from(Access::ALL.bits()),
-            ));
+            code.push(immediate(AND_IMMEDIATE, WANTED, 0, !bits & i32::from(Access::ALL.bits())));
             code.push(immediate(JUMP_IF_NOT_EQUAL, WANTED, 2, 0));
         } else {
             code.push(immediate(JUMP_IF_ANY_BIT, WANTED, 1, bits));
-            code.push(Instruction {
-                code: JUMP,
-                registers: 0,
-                offset: 2,
-                immediate: 0,
-            });
+            code.push(Instruction { code: JUMP, registers: 0, offset: 2, immediate: 0 });
         }
     }
     code.extend(answer(i32::from(rule.allow)));
@@ -129,22 +114,12 @@ fn body(rule: &Rule) -> Vec<Instruction> {
 fn answer(value: i32) -> [Instruction; 2] {
     [
         immediate(MOVE_IMMEDIATE, RESULT, 0, value),
-        Instruction {
-            code: EXIT,
-            registers: 0,
-            offset: 0,
-            immediate: 0,
-        },
+        Instruction { code: EXIT, registers: 0, offset: 0, immediate: 0 },
     ]
 }
 
 fn immediate(code: u8, register: u8, offset: i16, immediate: i32) -> Instruction {
-    Instruction {
-        code,
-        registers: register,
-        offset,
-        immediate,
-    }
+    Instruction { code, registers: register, offset, immediate }
 }
 
 /// A jump never passes over more than the seven instructions of one rule.
@@ -215,13 +190,7 @@ mod tests {
         minor: Option<u32>,
         bits: u8,
     ) -> Rule {
-        Rule {
-            allow,
-            kind,
-            major,
-            minor,
-            access: Access::from_bits(bits),
-        }
+        Rule { allow, kind, major, minor, access: Access::from_bits(bits) }
     }
 
     #[test]
@@ -266,11 +235,8 @@ mod tests {
     #[test]
     fn total_rules_end_the_program() {
         let all = |allow| rule(allow, DeviceType::All, None, None, 7);
-        let code = program(&[
-            all(false),
-            rule(false, DeviceType::Char, Some(1), None, 7),
-            all(true),
-        ]);
+        let code =
+            program(&[all(false), rule(false, DeviceType::Char, Some(1), None, 7), all(true)]);
         assert_eq!(code.len(), prologue().len() + 2);
         assert!(run(&code, CHAR, R, 1, 3));
         let code = program(&[all(true), rule(false, DeviceType::All, Some(8), None, W)]);
@@ -281,13 +247,7 @@ mod tests {
 
     #[test]
     fn numbers_of_32_bits_compare_right() {
-        let code = program(&[rule(
-            true,
-            DeviceType::Char,
-            Some(u32::MAX),
-            Some(1 << 31),
-            R,
-        )]);
+        let code = program(&[rule(true, DeviceType::Char, Some(u32::MAX), Some(1 << 31), R)]);
         assert!(run(&code, CHAR, R, u32::MAX, 1 << 31));
         assert!(!run(&code, CHAR, R, 1, 1 << 31));
     }
@@ -307,19 +267,16 @@ mod tests {
         for kind in [CHAR, BLOCK] {
             for access in 1..=7_u8 {
                 for (major, minor) in [(1, 3), (1, 4), (2, 3), (136, 0), (5, 1)] {
-                    let expected = (0..3)
-                        .map(|b| 1 << b)
-                        .filter(|b| access & b != 0)
-                        .all(|bit| {
-                            let about = |r: &&Rule| {
-                                r.access.bits() & bit != 0
-                                    && (r.kind == DeviceType::All
-                                        || (r.kind == DeviceType::Char) == (kind == CHAR))
-                                    && r.major.is_none_or(|m| m == major)
-                                    && r.minor.is_none_or(|m| m == minor)
-                            };
-                            rules.iter().rev().find(about).is_some_and(|r| r.allow)
-                        });
+                    let expected = (0..3).map(|b| 1 << b).filter(|b| access & b != 0).all(|bit| {
+                        let about = |r: &&Rule| {
+                            r.access.bits() & bit != 0
+                                && (r.kind == DeviceType::All
+                                    || (r.kind == DeviceType::Char) == (kind == CHAR))
+                                && r.major.is_none_or(|m| m == major)
+                                && r.minor.is_none_or(|m| m == minor)
+                        };
+                        rules.iter().rev().find(about).is_some_and(|r| r.allow)
+                    });
                     let got = run(&code, kind, access, major, minor);
                     assert_eq!(got, expected, "{kind} {access} {major}:{minor}");
                 }

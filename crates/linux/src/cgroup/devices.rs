@@ -31,11 +31,7 @@ impl Access {
     /// The letters as v1 files take them.
     pub(super) fn letters(self) -> String {
         let known = [(Self::READ, 'r'), (Self::WRITE, 'w'), (Self::MKNOD, 'm')];
-        known
-            .into_iter()
-            .filter(|(a, _)| self.0 & a.0 != 0)
-            .map(|(_, letter)| letter)
-            .collect()
+        known.into_iter().filter(|(a, _)| self.0 & a.0 != 0).map(|(_, letter)| letter).collect()
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -65,26 +61,14 @@ pub struct Rule {
 }
 
 const fn character(major: Option<u32>, minor: Option<u32>, access: Access) -> Rule {
-    Rule {
-        allow: true,
-        kind: DeviceType::Char,
-        major,
-        minor,
-        access,
-    }
+    Rule { allow: true, kind: DeviceType::Char, major, minor, access }
 }
 
 /// What every container may use, whatever its configuration says: appended after its rules, as runc
 /// and crun do. Making nodes is harmless because the rules are asked again when one is opened.
 pub const DEFAULT_ALLOWED_DEVICES: [Rule; 10] = [
     character(None, None, Access::MKNOD),
-    Rule {
-        allow: true,
-        kind: DeviceType::Block,
-        major: None,
-        minor: None,
-        access: Access::MKNOD,
-    },
+    Rule { allow: true, kind: DeviceType::Block, major: None, minor: None, access: Access::MKNOD },
     character(Some(1), Some(3), Access::ALL), // null
     character(Some(1), Some(5), Access::ALL), // zero
     character(Some(1), Some(7), Access::ALL), // full
@@ -119,11 +103,7 @@ impl Rule {
             major: number("major", entry.major)?,
             minor: number("minor", entry.minor)?,
             access: Access::parse(letters).ok_or_else(|| {
-                invalid(
-                    "access",
-                    format!("{letters:?}"),
-                    "is not one or more of `rwm`",
-                )
+                invalid("access", format!("{letters:?}"), "is not one or more of `rwm`")
             })?,
         })
     }
@@ -140,13 +120,8 @@ impl Rule {
 /// The rules of a container: first everything is denied, then config.json's in order, then the
 /// defaults.
 pub(super) fn complete(entries: &[DeviceRule]) -> Result<Vec<Rule>> {
-    let deny_all = Rule {
-        allow: false,
-        kind: DeviceType::All,
-        major: None,
-        minor: None,
-        access: Access::ALL,
-    };
+    let deny_all =
+        Rule { allow: false, kind: DeviceType::All, major: None, minor: None, access: Access::ALL };
     let mut rules = vec![deny_all];
     for (index, entry) in entries.iter().enumerate() {
         rules.push(Rule::parse(entry, index)?);
@@ -161,13 +136,7 @@ mod tests {
 
     fn entry(access: Option<&str>, major: Option<i64>) -> DeviceRule {
         let access = access.map(str::to_owned);
-        DeviceRule {
-            allow: true,
-            kind: None,
-            major,
-            minor: None,
-            access,
-        }
+        DeviceRule { allow: true, kind: None, major, minor: None, access }
     }
 
     #[test]
@@ -176,11 +145,7 @@ mod tests {
         assert_eq!(rule.access.letters(), "rw");
         assert_eq!((rule.kind, rule.major), (DeviceType::All, None));
         assert!(!rule.is_total());
-        assert!(
-            Rule::parse(&entry(Some("rwm"), None), 0)
-                .unwrap()
-                .is_total()
-        );
+        assert!(Rule::parse(&entry(Some("rwm"), None), 0).unwrap().is_total());
         for (access, major) in [
             (None, None),
             (Some(""), None),

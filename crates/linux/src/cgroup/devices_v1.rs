@@ -47,10 +47,7 @@ pub(super) fn apply(directory: &Directory, rules: &[Rule], fresh: bool) -> Resul
     } else {
         let text = directory.read("devices.list")?;
         let path = directory.path().join("devices.list");
-        let list = parse(&text).ok_or(Error::Content {
-            path,
-            content: text,
-        })?;
+        let list = parse(&text).ok_or(Error::Content { path, content: text })?;
         // With the default "allow" the kernel does not show the exceptions, so they are unknown.
         (!list.allow_by_default).then_some(list)
     };
@@ -64,11 +61,7 @@ pub(super) fn apply(directory: &Directory, rules: &[Rule], fresh: bool) -> Resul
 
 fn write_run(directory: &Directory, run: &[Write]) -> Result<()> {
     let allow = run.first().is_some_and(|write| write.allow);
-    let file = if allow {
-        "devices.allow"
-    } else {
-        "devices.deny"
-    };
+    let file = if allow { "devices.allow" } else { "devices.deny" };
     let fd = directory.open_for_writing(file)?;
     for write in run {
         write_once(&fd, write.text.as_bytes())
@@ -83,16 +76,10 @@ fn write_run(directory: &Directory, run: &[Write]) -> Result<()> {
 /// When a rule takes away a part of a wider one (or the other way round), which the kernel's list
 /// cannot express: it would be ignored, and a denied device would stay usable.
 fn emulate(rules: &[Rule]) -> Result<List> {
-    let mut list = List {
-        allow_by_default: false,
-        exceptions: Vec::new(),
-    };
+    let mut list = List { allow_by_default: false, exceptions: Vec::new() };
     for rule in rules {
         if rule.is_total() {
-            list = List {
-                allow_by_default: rule.allow,
-                exceptions: Vec::new(),
-            };
+            list = List { allow_by_default: rule.allow, exceptions: Vec::new() };
             continue;
         }
         for kind in kinds(rule.kind) {
@@ -144,10 +131,7 @@ impl List {
     }
 
     fn access(&self, key: Key) -> u8 {
-        self.exceptions
-            .iter()
-            .find(|e| e.key == key)
-            .map_or(0, |e| e.access)
+        self.exceptions.iter().find(|e| e.key == key).map_or(0, |e| e.access)
     }
 }
 
@@ -172,17 +156,11 @@ fn describe(rule: &Rule) -> String {
 fn transition(current: Option<&List>, target: &List) -> Vec<Write> {
     let allow = target.allow_by_default;
     let mut writes = Vec::new();
-    let empty = List {
-        allow_by_default: allow,
-        exceptions: Vec::new(),
-    };
+    let empty = List { allow_by_default: allow, exceptions: Vec::new() };
     let current = match current {
         Some(current) if current.allow_by_default == allow => current,
         _ => {
-            writes.push(Write {
-                allow,
-                text: "a".to_owned(),
-            });
+            writes.push(Write { allow, text: "a".to_owned() });
             &empty
         }
     };
@@ -190,19 +168,13 @@ fn transition(current: Option<&List>, target: &List) -> Vec<Write> {
     for exception in &target.exceptions {
         let new = exception.access & !current.access(exception.key);
         if new != 0 {
-            writes.push(Write {
-                allow: !allow,
-                text: text(exception.key, new),
-            });
+            writes.push(Write { allow: !allow, text: text(exception.key, new) });
         }
     }
     for exception in &current.exceptions {
         let gone = exception.access & !target.access(exception.key);
         if gone != 0 {
-            writes.push(Write {
-                allow,
-                text: text(exception.key, gone),
-            });
+            writes.push(Write { allow, text: text(exception.key, gone) });
         }
     }
     writes
@@ -211,20 +183,12 @@ fn transition(current: Option<&List>, target: &List) -> Vec<Write> {
 fn text((kind, major, minor): Key, access: u8) -> String {
     let kind = if kind == DeviceKind::Char { 'c' } else { 'b' };
     let number = |n: Option<u32>| n.map_or("*".to_owned(), |n| n.to_string());
-    format!(
-        "{kind} {}:{} {}",
-        number(major),
-        number(minor),
-        Access::from_bits(access).letters()
-    )
+    format!("{kind} {}:{} {}", number(major), number(minor), Access::from_bits(access).letters())
 }
 
 /// Reads `devices.list`.
 fn parse(text: &str) -> Option<List> {
-    let mut list = List {
-        allow_by_default: false,
-        exceptions: Vec::new(),
-    };
+    let mut list = List { allow_by_default: false, exceptions: Vec::new() };
     for line in text.lines() {
         if line == "a *:* rwm" {
             list.allow_by_default = true;
@@ -261,28 +225,14 @@ mod tests {
 
     fn rule(allow: bool, kind: DeviceType, major: u32, minor: Option<u32>, access: u8) -> Rule {
         let major = (major != 0).then_some(major);
-        Rule {
-            allow,
-            kind,
-            major,
-            minor,
-            access: Access::from_bits(access),
-        }
+        Rule { allow, kind, major, minor, access: Access::from_bits(access) }
     }
 
-    const DENY_ALL: Rule = Rule {
-        allow: false,
-        kind: DeviceType::All,
-        major: None,
-        minor: None,
-        access: Access::ALL,
-    };
+    const DENY_ALL: Rule =
+        Rule { allow: false, kind: DeviceType::All, major: None, minor: None, access: Access::ALL };
 
     fn lines(writes: &[Write]) -> Vec<String> {
-        writes
-            .iter()
-            .map(|w| format!("{}{}", if w.allow { '+' } else { '-' }, w.text))
-            .collect()
+        writes.iter().map(|w| format!("{}{}", if w.allow { '+' } else { '-' }, w.text)).collect()
     }
 
     #[test]
@@ -324,16 +274,9 @@ mod tests {
 
     #[test]
     fn the_default_can_change() {
-        let allow_all = Rule {
-            allow: true,
-            ..DENY_ALL
-        };
-        let target = emulate(&[
-            DENY_ALL,
-            allow_all,
-            rule(false, DeviceType::Block, 8, None, 7),
-        ])
-        .unwrap();
+        let allow_all = Rule { allow: true, ..DENY_ALL };
+        let target =
+            emulate(&[DENY_ALL, allow_all, rule(false, DeviceType::Block, 8, None, 7)]).unwrap();
         assert_eq!(lines(&transition(None, &target)), ["+a", "-b 8:* rwm"]);
         let all = parse("a *:* rwm\n").unwrap();
         let none = emulate(&[DENY_ALL]).unwrap();
@@ -346,10 +289,8 @@ mod tests {
             rule(true, DeviceType::Char, 1, None, 7),
             rule(false, DeviceType::Char, 1, Some(3), 4),
         ];
-        let wide_after_narrow = [
-            rule(true, DeviceType::Char, 1, Some(3), 7),
-            rule(false, DeviceType::All, 0, None, 4),
-        ];
+        let wide_after_narrow =
+            [rule(true, DeviceType::Char, 1, Some(3), 7), rule(false, DeviceType::All, 0, None, 4)];
         for rules in [narrow_after_wide, wide_after_narrow] {
             let e = emulate(&rules).unwrap_err();
             assert!(e.to_string().contains("`deny "), "{e}");
@@ -360,42 +301,23 @@ mod tests {
             rule(false, DeviceType::Char, 1, Some(3), 7),
         ];
         assert_eq!(emulate(&same).unwrap().exceptions, []);
-        let apart = [
-            rule(true, DeviceType::Char, 1, Some(3), 2),
-            rule(false, DeviceType::All, 0, None, 4),
-        ];
+        let apart =
+            [rule(true, DeviceType::Char, 1, Some(3), 2), rule(false, DeviceType::All, 0, None, 4)];
         assert_eq!(emulate(&apart).unwrap().exceptions.len(), 1);
     }
 
     #[test]
     fn the_default_devices_never_clash_with_a_configuration() {
-        let allow_all = Rule {
-            allow: true,
-            ..DENY_ALL
-        };
-        let mut rules = vec![
-            DENY_ALL,
-            allow_all,
-            rule(false, DeviceType::Block, 8, None, 7),
-        ];
+        let allow_all = Rule { allow: true, ..DENY_ALL };
+        let mut rules = vec![DENY_ALL, allow_all, rule(false, DeviceType::Block, 8, None, 7)];
         rules.extend(DEFAULT_ALLOWED_DEVICES);
-        assert_eq!(
-            lines(&transition(None, &emulate(&rules).unwrap())),
-            ["+a", "-b 8:* rwm"]
-        );
+        assert_eq!(lines(&transition(None, &emulate(&rules).unwrap())), ["+a", "-b 8:* rwm"]);
     }
 
     #[test]
     fn lists_of_the_kernel() {
-        for text in [
-            "x 1:3 rwm",
-            "c 1 rwm",
-            "c 1:3 x",
-            "c 1:3",
-            "c a:b r",
-            "c -1:3 r",
-            "c 1:3:4 r",
-        ] {
+        for text in ["x 1:3 rwm", "c 1 rwm", "c 1:3 x", "c 1:3", "c a:b r", "c -1:3 r", "c 1:3:4 r"]
+        {
             assert!(parse(text).is_none(), "{text:?} was accepted");
         }
         assert_eq!(parse("").unwrap().exceptions, []);

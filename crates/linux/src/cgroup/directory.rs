@@ -14,11 +14,7 @@ use super::error::{Error, Result};
 
 /// Makes the error for a failed system call on `path`.
 pub(super) fn failed(action: impl Into<String>, path: &Path, source: Errno) -> Error {
-    Error::File {
-        action: action.into(),
-        path: path.to_owned(),
-        source: io::Error::from(source),
-    }
+    Error::File { action: action.into(), path: path.to_owned(), source: io::Error::from(source) }
 }
 
 /// An open directory of a cgroup file system.
@@ -32,19 +28,13 @@ impl Directory {
     /// Opens `path`, which must be a directory.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let fd = open_directory(path).map_err(|e| failed("open the cgroup", path, e))?;
-        Ok(Self {
-            fd,
-            path: path.to_owned(),
-        })
+        Ok(Self { fd, path: path.to_owned() })
     }
 
     /// Opens `path`; `None` if there is nothing of that name.
     pub(super) fn open_if_present(path: &Path) -> Result<Option<Self>> {
         match open_directory(path) {
-            Ok(fd) => Ok(Some(Self {
-                fd,
-                path: path.to_owned(),
-            })),
+            Ok(fd) => Ok(Some(Self { fd, path: path.to_owned() })),
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(failed("open the cgroup", path, e)),
         }
@@ -60,8 +50,7 @@ impl Directory {
 
     /// Writes `value` by one write(2), because the kernel takes each write as one request.
     pub(super) fn write(&self, file: &str, value: &str) -> Result<()> {
-        self.try_write(file, value)
-            .map_err(|e| self.write_failed(file, value, e))
+        self.try_write(file, value).map_err(|e| self.write_failed(file, value, e))
     }
 
     /// As [`Self::write`], with the bare error number for callers that act on it.
@@ -103,11 +92,7 @@ impl AsFd for Directory {
 }
 
 fn open_directory(path: &Path) -> std::result::Result<OwnedFd, Errno> {
-    rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Writes one request to a control file below `directory`.
@@ -119,11 +104,7 @@ pub(super) fn write_file(
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let fd = rustix::fs::openat(directory, file, flags, Mode::empty())?;
     // A short count cannot happen with kernfs (one page or nothing); treat it as what it would be.
-    if write_once(&fd, value.as_bytes())? == value.len() {
-        Ok(())
-    } else {
-        Err(Errno::IO)
-    }
+    if write_once(&fd, value.as_bytes())? == value.len() { Ok(()) } else { Err(Errno::IO) }
 }
 
 /// One write(2) on an open control file.

@@ -107,14 +107,7 @@ impl Freezer {
             }
         };
         let millis = patience.as_millis();
-        if settled {
-            Ok(())
-        } else {
-            Err(Error::FreezeTimeout {
-                path: self.path(),
-                millis,
-            })
-        }
+        if settled { Ok(()) } else { Err(Error::FreezeTimeout { path: self.path(), millis }) }
     }
 
     fn thaw(&self, patience: Duration) -> Result<()> {
@@ -124,14 +117,7 @@ impl Freezer {
             Self::V2(directory) => wait_for_events(directory, false, patience)?,
         };
         let millis = patience.as_millis();
-        if settled {
-            Ok(())
-        } else {
-            Err(Error::ThawTimeout {
-                path: self.path(),
-                millis,
-            })
-        }
+        if settled { Ok(()) } else { Err(Error::ThawTimeout { path: self.path(), millis }) }
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -141,9 +127,7 @@ impl Freezer {
 }
 
 fn v1_state(directory: &Directory) -> Result<String> {
-    directory
-        .read("freezer.state")
-        .map(|state| state.trim().to_owned())
+    directory.read("freezer.state").map(|state| state.trim().to_owned())
 }
 
 /// Writes FROZEN until it is so. The kernel of v1 does not freeze processes that appear while it is
@@ -159,10 +143,7 @@ fn freeze_v1(directory: &Directory, patience: Duration) -> Result<bool> {
             "FREEZING" => {}
             other => {
                 let path = directory.path().join("freezer.state");
-                return Err(Error::Content {
-                    path,
-                    content: other.to_owned(),
-                });
+                return Err(Error::Content { path, content: other.to_owned() });
             }
         }
         if started.elapsed() >= patience {
@@ -214,10 +195,7 @@ fn wait_for_events(directory: &Directory, frozen: bool, patience: Duration) -> R
         };
         // Bounded, so that a missed wake-up costs little.
         let left = left.min(Duration::from_millis(100));
-        let left = Timespec {
-            tv_sec: 0,
-            tv_nsec: i64::from(left.subsec_nanos()),
-        };
+        let left = Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) };
         match poll(&mut [PollFd::new(&fd, PollFlags::PRI)], Some(&left)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(failed("wait for", &path, e)),

@@ -38,11 +38,7 @@ impl Cgroup {
             return self.signal_all(signal);
         }
         // A process in a frozen v1 cgroup dies only once it is thawed. The v2 freezer lets it die.
-        if self.controller("freezer").is_some() {
-            self.thaw_if_present()
-        } else {
-            Ok(())
-        }
+        if self.controller("freezer").is_some() { self.thaw_if_present() } else { Ok(()) }
     }
 
     /// Kills by one write (kernel: cgroup-v2.rst "cgroup.kill", since 5.14). False where the file
@@ -65,11 +61,7 @@ impl Cgroup {
     fn signal_all(&self, signal: i32) -> Result<()> {
         let was_frozen = self.frozen_or_no_freezer()?;
         let frozen = was_frozen || self.freeze_for_signals();
-        let result = if frozen {
-            self.signal_once(signal)
-        } else {
-            self.signal_moving(signal)
-        };
+        let result = if frozen { self.signal_once(signal) } else { self.signal_moving(signal) };
         if frozen && (!was_frozen || signal == libc::SIGKILL) {
             return result.and(self.thaw_if_present());
         }
@@ -102,9 +94,7 @@ impl Cgroup {
     }
 
     fn signal_once(&self, signal: i32) -> Result<()> {
-        self.pids()?
-            .into_iter()
-            .try_for_each(|pid| self.signal_process(pid, signal))
+        self.pids()?.into_iter().try_for_each(|pid| self.signal_process(pid, signal))
     }
 
     /// Without a freeze: until everybody on the list has had the signal.
@@ -129,10 +119,7 @@ impl Cgroup {
         if unsafe { libc::kill(pid, signal) } == 0 {
             return Ok(());
         }
-        match std::io::Error::last_os_error()
-            .raw_os_error()
-            .map(Errno::from_raw_os_error)
-        {
+        match std::io::Error::last_os_error().raw_os_error().map(Errno::from_raw_os_error) {
             // It exited meanwhile.
             Some(Errno::SRCH) | None => Ok(()),
             Some(e) => Err(failed(format!("signal process {pid} of"), &self.path(), e)),

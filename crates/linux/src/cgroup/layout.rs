@@ -1,5 +1,6 @@
 //! Which cgroup hierarchies this machine shows us: only v1, only v2, or both (hybrid).
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -22,6 +23,17 @@ pub enum LayoutKind {
     Hybrid,
     /// One v2 tree.
     V2,
+}
+
+/// `v2`, `v1` or `hybrid`, for tables.
+impl fmt::Display for LayoutKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::V2 => "v2",
+            Self::V1 => "v1",
+            Self::Hybrid => "hybrid",
+        })
+    }
 }
 
 /// A hierarchy as it is mounted here.
@@ -124,10 +136,7 @@ fn find_v1(mounts: &[CgroupMount], own: &[OwnCgroup]) -> Vec<MountedHierarchy> {
         let has = |m: &&CgroupMount| !m.v2 && own.controllers.iter().any(|c| m.options.contains(c));
         preferred(mounts.iter().filter(has)).map(|mount| place(mount, own))
     };
-    own.iter()
-        .filter(|own| !own.controllers.is_empty())
-        .filter_map(of)
-        .collect()
+    own.iter().filter(|own| !own.controllers.is_empty()).filter_map(of).collect()
 }
 
 fn place(mount: &CgroupMount, own: &OwnCgroup) -> MountedHierarchy {
@@ -164,11 +173,7 @@ mod tests {
     fn recognises_the_three_layouts() {
         let hybrid = Layout::parse(HYBRID.as_bytes(), OWN.as_bytes()).unwrap();
         assert_eq!(hybrid.kind(), LayoutKind::Hybrid);
-        let names: Vec<_> = hybrid
-            .v1()
-            .iter()
-            .map(|h| h.controllers.join(","))
-            .collect();
+        let names: Vec<_> = hybrid.v1().iter().map(|h| h.controllers.join(",")).collect();
         // pids is known to the kernel but not mounted.
         assert_eq!(names, ["name=systemd", "memory", "cpu"]);
         assert_eq!(hybrid.v1()[1].own, Ok("api/x".to_owned()));
@@ -177,18 +182,12 @@ mod tests {
             .lines()
             .filter(|l| !l.contains("unified"))
             .fold(String::new(), |all, line| all + line + "\n");
-        assert_eq!(
-            Layout::parse(v1.as_bytes(), OWN.as_bytes()).unwrap().kind(),
-            LayoutKind::V1
-        );
+        assert_eq!(Layout::parse(v1.as_bytes(), OWN.as_bytes()).unwrap().kind(), LayoutKind::V1);
 
         let v2 = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let layout = Layout::parse(v2.as_bytes(), b"0::/user.slice/a.scope\n").unwrap();
         assert_eq!(layout.kind(), LayoutKind::V2);
-        assert_eq!(
-            layout.v2().unwrap().own,
-            Ok("user.slice/a.scope".to_owned())
-        );
+        assert_eq!(layout.v2().unwrap().own, Ok("user.slice/a.scope".to_owned()));
     }
 
     #[test]
@@ -218,15 +217,9 @@ mod tests {
 
     #[test]
     fn nothing_mounted_is_an_error() {
-        assert!(matches!(
-            Layout::parse(b"", b"0::/\n"),
-            Err(Error::NotMounted)
-        ));
+        assert!(matches!(Layout::parse(b"", b"0::/\n"), Err(Error::NotMounted)));
         let proc = "31 23 0:28 / /proc rw - proc proc rw\n";
-        assert!(matches!(
-            Layout::parse(proc.as_bytes(), b"0::/\n"),
-            Err(Error::NotMounted)
-        ));
+        assert!(matches!(Layout::parse(proc.as_bytes(), b"0::/\n"), Err(Error::NotMounted)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod bpf;
 mod controllers;
 mod convert;
 mod create;
+mod current;
 mod device_bpf;
 mod devices;
 mod devices_v1;
@@ -38,6 +39,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use create::Created;
+pub use current::CurrentError;
 pub use devices::{Access, DEFAULT_ALLOWED_DEVICES, Rule};
 pub use error::{Error, MissingBecause, Result};
 pub use layout::{Layout, LayoutKind};
@@ -125,9 +127,7 @@ impl Cgroup {
     /// What a container needs for its own mounts of type `cgroup`.
     #[must_use]
     pub fn hierarchies(&self) -> Vec<Hierarchy> {
-        self.places()
-            .map(|place| place.hierarchy(self.kind))
-            .collect()
+        self.places().map(|place| place.hierarchy(self.kind)).collect()
     }
 
     fn places(&self) -> impl Iterator<Item = &Place> {
@@ -136,24 +136,17 @@ impl Cgroup {
 
     /// The hierarchy whose directory lists all processes.
     fn tracking(&self) -> Option<&Place> {
-        self.v2
-            .as_ref()
-            .or_else(|| self.controller("freezer"))
-            .or_else(|| self.v1.first())
+        self.v2.as_ref().or_else(|| self.controller("freezer")).or_else(|| self.v1.first())
     }
 
     /// The v1 hierarchy of a controller.
     fn controller(&self, name: &str) -> Option<&Place> {
-        self.v1
-            .iter()
-            .find(|place| place.controllers.iter().any(|c| c == name))
+        self.v1.iter().find(|place| place.controllers.iter().any(|c| c == name))
     }
 
     /// Opens the directory of a v1 controller, if there is one.
     fn open_controller(&self, name: &str) -> Result<Option<Directory>> {
-        self.controller(name)
-            .map(|place| Directory::open(&place.directory()))
-            .transpose()
+        self.controller(name).map(|place| Directory::open(&place.directory())).transpose()
     }
 }
 
@@ -163,23 +156,13 @@ impl Place {
             LayoutKind::V2 => String::new(),
             _ => file_name(&self.mount),
         };
-        let bare = self
-            .controllers
-            .iter()
-            .map(|c| c.strip_prefix("name=").unwrap_or(c).to_owned());
+        let bare = self.controllers.iter().map(|c| c.strip_prefix("name=").unwrap_or(c).to_owned());
         let symlinks = bare.filter(|alias| *alias != name).collect();
         let controllers = self.controllers.clone();
-        Hierarchy {
-            name,
-            directory: self.directory(),
-            controllers,
-            symlinks,
-        }
+        Hierarchy { name, directory: self.directory(), controllers, symlinks }
     }
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

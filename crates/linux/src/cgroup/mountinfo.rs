@@ -43,11 +43,7 @@ pub(super) fn cgroup_mounts(text: &[u8]) -> Result<Vec<CgroupMount>> {
     let mut places = Vec::new();
     let mut found = Vec::new();
     for (index, line) in lines(text) {
-        let malformed = |reason| Error::Malformed {
-            file: MOUNTINFO,
-            line: index,
-            reason,
-        };
+        let malformed = |reason| Error::Malformed { file: MOUNTINFO, line: index, reason };
         let place =
             parse_place(line).ok_or_else(|| malformed("mount id, parent or mount point"))?;
         places.push(place);
@@ -59,10 +55,7 @@ pub(super) fn cgroup_mounts(text: &[u8]) -> Result<Vec<CgroupMount>> {
             Some(b"cgroup") => false,
             _ => continue,
         };
-        found.push((
-            place,
-            parse_cgroup_mount(line, tail, v2).map_err(malformed)?,
-        ));
+        found.push((place, parse_cgroup_mount(line, tail, v2).map_err(malformed)?));
     }
     found.retain(|(place, _)| is_visible(*place, &places));
     Ok(found.into_iter().map(|(_, mount)| mount).collect())
@@ -73,9 +66,7 @@ fn parse_place(line: &[u8]) -> Option<Place<'_>> {
     let id = parse_number(fields.next()?)?;
     let parent = parse_number(fields.next()?)?;
     let point = fields.nth(2)?;
-    point
-        .starts_with(b"/")
-        .then_some(Place { id, parent, point })
+    point.starts_with(b"/").then_some(Place { id, parent, point })
 }
 
 fn parse_number(field: &[u8]) -> Option<u64> {
@@ -90,10 +81,7 @@ fn parse_cgroup_mount(
     let mut fields = line.split(|b| *b == b' ');
     let root = fields.nth(3).ok_or("no root")?;
     let mount_point = fields.next().ok_or("no mount point")?;
-    let options = tail
-        .split(|b| *b == b' ')
-        .nth(2)
-        .ok_or("no super block options")?;
+    let options = tail.split(|b| *b == b' ').nth(2).ok_or("no super block options")?;
     Ok(CgroupMount {
         root: unescape(root)?,
         mount_point: unescape(mount_point)?,
@@ -117,9 +105,7 @@ fn unescape(field: &[u8]) -> std::result::Result<String, &'static str> {
         let value = digits.iter().try_fold(0_u32, |value, digit| {
             matches!(digit, b'0'..=b'7').then(|| value * 8 + u32::from(digit - b'0'))
         });
-        let byte = value
-            .and_then(|v| u8::try_from(v).ok())
-            .ok_or("a wrong octal escape")?;
+        let byte = value.and_then(|v| u8::try_from(v).ok()).ok_or("a wrong octal escape")?;
         if byte == 0 {
             return Err("an escaped NUL");
         }
@@ -132,10 +118,7 @@ fn unescape(field: &[u8]) -> std::result::Result<String, &'static str> {
 /// Whether a path lookup of the mount point ends in this mount: walks up the chain of parents and
 /// looks whether a sibling, mounted higher up in the path, would catch the lookup before.
 fn is_visible(mount: Place<'_>, all: &[Place<'_>]) -> bool {
-    if all
-        .iter()
-        .any(|n| n.parent == mount.id && n.id != mount.id && n.point == mount.point)
-    {
+    if all.iter().any(|n| n.parent == mount.id && n.id != mount.id && n.point == mount.point) {
         return false;
     }
     let mut child = mount;
@@ -169,20 +152,12 @@ fn is_strictly_above(upper: &[u8], lower: &[u8]) -> bool {
 pub(super) fn own_cgroups(text: &[u8]) -> Result<Vec<OwnCgroup>> {
     let mut own = Vec::new();
     for (index, line) in lines(text) {
-        let malformed = |reason| Error::Malformed {
-            file: CGROUP,
-            line: index,
-            reason,
-        };
+        let malformed = |reason| Error::Malformed { file: CGROUP, line: index, reason };
         let line = std::str::from_utf8(line).map_err(|_| malformed("not UTF-8"))?;
-        let (id, rest) = line
-            .split_once(':')
-            .ok_or_else(|| malformed("no hierarchy id"))?;
-        let (controllers, path) = rest
-            .split_once(':')
-            .ok_or_else(|| malformed("no controller list"))?;
-        id.parse::<u32>()
-            .map_err(|_| malformed("the hierarchy id is not a number"))?;
+        let (id, rest) = line.split_once(':').ok_or_else(|| malformed("no hierarchy id"))?;
+        let (controllers, path) =
+            rest.split_once(':').ok_or_else(|| malformed("no controller list"))?;
+        id.parse::<u32>().map_err(|_| malformed("the hierarchy id is not a number"))?;
         if !path.starts_with('/') {
             return Err(malformed("the cgroup is not an absolute path"));
         }
@@ -200,10 +175,7 @@ pub(super) fn own_cgroups(text: &[u8]) -> Result<Vec<OwnCgroup>> {
 
 /// The non-empty lines with their numbers.
 fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    text.split(|b| *b == b'\n')
-        .enumerate()
-        .map(|(i, l)| (i + 1, l))
-        .filter(|(_, l)| !l.is_empty())
+    text.split(|b| *b == b'\n').enumerate().map(|(i, l)| (i + 1, l)).filter(|(_, l)| !l.is_empty())
 }
 
 fn split_once<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
@@ -216,11 +188,7 @@ mod tests {
     use super::*;
 
     fn points(text: &str) -> Vec<String> {
-        cgroup_mounts(text.as_bytes())
-            .unwrap()
-            .into_iter()
-            .map(|m| m.mount_point)
-            .collect()
+        cgroup_mounts(text.as_bytes()).unwrap().into_iter().map(|m| m.mount_point).collect()
     }
 
     #[test]
@@ -286,16 +254,10 @@ mod tests {
             "31 23 0:28 / /a\\377 rw - cgroup2 c rw",
             "99999999999999999999999 23 0:28 / /a rw - cgroup2 c rw",
         ] {
-            assert!(
-                cgroup_mounts(text.as_bytes()).is_err(),
-                "{text:?} was accepted"
-            );
+            assert!(cgroup_mounts(text.as_bytes()).is_err(), "{text:?} was accepted");
         }
         // Bytes that are no UTF-8 only matter in lines about cgroups.
-        assert_eq!(
-            cgroup_mounts(b"1 0 0:1 / /\xff rw - tmpfs t rw\n").unwrap(),
-            []
-        );
+        assert_eq!(cgroup_mounts(b"1 0 0:1 / /\xff rw - tmpfs t rw\n").unwrap(), []);
     }
 
     #[test]
@@ -305,18 +267,8 @@ mod tests {
         assert_eq!(own[1].controllers, ["cpu", "cpuacct"]);
         assert_eq!(own[1].path, "/a:b");
         assert!(own[2].controllers.is_empty());
-        for text in [
-            "9",
-            "9:cpu",
-            "x:cpu:/",
-            "9:cpu:relative",
-            ":::/",
-            "-1:cpu:/",
-        ] {
-            assert!(
-                own_cgroups(text.as_bytes()).is_err(),
-                "{text:?} was accepted"
-            );
+        for text in ["9", "9:cpu", "x:cpu:/", "9:cpu:relative", ":::/", "-1:cpu:/"] {
+            assert!(own_cgroups(text.as_bytes()).is_err(), "{text:?} was accepted");
         }
         assert!(own_cgroups(b"0::/\xff").is_err());
     }

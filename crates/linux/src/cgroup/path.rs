@@ -28,16 +28,9 @@ impl Cgroup {
     pub fn plan(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<Self> {
         let wanted = parse(cgroups_path, id)?;
         let kind = layout.kind();
-        let v1 = layout
-            .v1()
-            .iter()
-            .map(|h| place(h, &wanted, false))
-            .collect::<Result<_>>()?;
+        let v1 = layout.v1().iter().map(|h| place(h, &wanted, false)).collect::<Result<_>>()?;
         let beside_own = kind == LayoutKind::V2;
-        let v2 = layout
-            .v2()
-            .map(|tree| place(tree, &wanted, beside_own))
-            .transpose()?;
+        let v2 = layout.v2().map(|tree| place(tree, &wanted, beside_own)).transpose()?;
         Ok(Self { kind, v1, v2 })
     }
 }
@@ -46,10 +39,9 @@ fn parse(cgroups_path: Option<&str>, id: &str) -> Result<Wanted> {
     match cgroups_path.filter(|path| !path.is_empty()) {
         Some(path) if path.starts_with('/') => Ok(Wanted::BelowMount(clean(path)?)),
         Some(path) => Ok(Wanted::BelowOwn(clean(path)?)),
-        None if id.contains('/') => Err(Error::Path {
-            path: id.to_owned(),
-            reason: "an id has no slash in it",
-        }),
+        None if id.contains('/') => {
+            Err(Error::Path { path: id.to_owned(), reason: "an id has no slash in it" })
+        }
         None => Ok(Wanted::BelowOwn(clean(id)?)),
     }
 }
@@ -57,22 +49,14 @@ fn parse(cgroups_path: Option<&str>, id: &str) -> Result<Wanted> {
 /// Drops empty and `.` parts and refuses what could leave the hierarchy or break files apart that
 /// hold one cgroup per line.
 fn clean(path: &str) -> Result<String> {
-    let refuse = |reason| {
-        Err(Error::Path {
-            path: path.to_owned(),
-            reason,
-        })
-    };
+    let refuse = |reason| Err(Error::Path { path: path.to_owned(), reason });
     if path.contains('\0') {
         return refuse("has a NUL in it");
     }
     if path.contains('\n') {
         return refuse("has a line break in it");
     }
-    let parts: Vec<_> = path
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
+    let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.contains(&"..") {
         return refuse("has `..` in it");
     }
@@ -98,18 +82,10 @@ fn place(hierarchy: &MountedHierarchy, wanted: &Wanted, beside_own: bool) -> Res
                 None if beside_own => "",
                 _ => own,
             };
-            if base.is_empty() {
-                path.clone()
-            } else {
-                format!("{base}/{path}")
-            }
+            if base.is_empty() { path.clone() } else { format!("{base}/{path}") }
         }
     };
-    Ok(Place {
-        controllers: hierarchy.controllers.clone(),
-        mount: hierarchy.mount.clone(),
-        path,
-    })
+    Ok(Place { controllers: hierarchy.controllers.clone(), mount: hierarchy.mount.clone(), path })
 }
 
 #[cfg(test)]
@@ -119,11 +95,7 @@ mod tests {
     fn layout(own_v1: &str, own_v2: &str, v1: bool) -> Layout {
         let tree = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         let cpu = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
-        let mounts = if v1 {
-            format!("{cpu}{tree}")
-        } else {
-            tree.to_owned()
-        };
+        let mounts = if v1 { format!("{cpu}{tree}") } else { tree.to_owned() };
         let own = format!("1:cpu:{own_v1}\n0::{own_v2}\n");
         Layout::parse(mounts.as_bytes(), own.as_bytes()).unwrap()
     }
@@ -140,19 +112,10 @@ mod tests {
         let top = layout("/", "/own", false);
         let root = layout("/", "/", false);
         let plan = |layout, path| paths(&Cgroup::plan(layout, path, "ct").unwrap());
-        assert_eq!(
-            plan(&hybrid, Some("/a//b/./c/")),
-            (vec!["a/b/c".into()], "a/b/c".into())
-        );
-        assert_eq!(
-            plan(&hybrid, Some("a/b")),
-            (vec!["api/x/a/b".into()], "a/b".into())
-        );
+        assert_eq!(plan(&hybrid, Some("/a//b/./c/")), (vec!["a/b/c".into()], "a/b/c".into()));
+        assert_eq!(plan(&hybrid, Some("a/b")), (vec!["api/x/a/b".into()], "a/b".into()));
         assert_eq!(plan(&hybrid, None), (vec!["api/x/ct".into()], "ct".into()));
-        assert_eq!(
-            plan(&hybrid, Some("")),
-            (vec!["api/x/ct".into()], "ct".into())
-        );
+        assert_eq!(plan(&hybrid, Some("")), (vec!["api/x/ct".into()], "ct".into()));
         assert_eq!(plan(&v2, None), (vec![], "user.slice/ct".into()));
         assert_eq!(plan(&v2, Some("/ct")), (vec![], "ct".into()));
         assert_eq!(plan(&top, None), (vec![], "ct".into()));
@@ -177,16 +140,10 @@ mod tests {
             "a\n",
             long.as_str(),
         ] {
-            assert!(
-                Cgroup::plan(&layout, Some(path), "ct").is_err(),
-                "{path:?} was accepted"
-            );
+            assert!(Cgroup::plan(&layout, Some(path), "ct").is_err(), "{path:?} was accepted");
         }
         for id in ["..", ".", "a/b", "", "a\nb", "/x"] {
-            assert!(
-                Cgroup::plan(&layout, None, id).is_err(),
-                "id {id:?} was accepted"
-            );
+            assert!(Cgroup::plan(&layout, None, id).is_err(), "id {id:?} was accepted");
         }
         assert!(Cgroup::plan(&layout, Some("/a..b/...x"), "ct").is_ok());
     }
@@ -196,9 +153,6 @@ mod tests {
         let text = "32 31 0:29 /other /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let layout = Layout::parse(text.as_bytes(), b"0::/mine\n").unwrap();
         assert!(Cgroup::plan(&layout, Some("/a"), "ct").is_ok());
-        assert!(matches!(
-            Cgroup::plan(&layout, None, "ct"),
-            Err(Error::OwnHidden { .. })
-        ));
+        assert!(matches!(Cgroup::plan(&layout, None, "ct"), Err(Error::OwnHidden { .. })));
     }
 }

@@ -96,17 +96,11 @@ fn join(place: &Place, pid: i32) -> Result<()> {
 
 /// All processes in `directory` and below.
 pub(super) fn processes_below(directory: &Directory) -> Result<Vec<i32>> {
-    let mut collect = Collect {
-        pids: Vec::new(),
-        odd: None,
-    };
+    let mut collect = Collect { pids: Vec::new(), odd: None };
     walk(directory.as_fd(), &mut collect)
         .map_err(|e| failed("list the processes of", directory.path(), e))?;
     match collect.odd {
-        Some(content) => Err(Error::Content {
-            path: directory.path().join(PROCS),
-            content,
-        }),
+        Some(content) => Err(Error::Content { path: directory.path().join(PROCS), content }),
         None => Ok(collect.pids),
     }
 }

@@ -54,10 +54,7 @@ pub(super) fn remove_directory(path: &Path) -> Result<()> {
             continue;
         }
         if started.elapsed() >= PATIENCE {
-            return Err(Error::Busy {
-                path: path.to_owned(),
-                state: who_is_in(path)?,
-            });
+            return Err(Error::Busy { path: path.to_owned(), state: who_is_in(path)? });
         }
         sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -69,10 +66,7 @@ fn remove_below(path: &Path) -> Result<bool> {
     let Some(directory) = Directory::open_if_present(path)? else {
         return Ok(false);
     };
-    let mut remover = Remover {
-        removed: 0,
-        busy: 0,
-    };
+    let mut remover = Remover { removed: 0, busy: 0 };
     walk(directory.as_fd(), &mut remover).map_err(|e| failed("remove what is below", path, e))?;
     Ok(remover.removed > 0 && remover.busy == 0)
 }

@@ -122,15 +122,8 @@ impl Cgroup {
         let cpuacct = self.open_controller("cpuacct")?;
         Ok(Stats {
             cpu: v1_cpu(cpu.as_ref(), cpuacct.as_ref())?,
-            memory: self
-                .open_controller("memory")?
-                .map(|d| v1_memory(&d))
-                .transpose()?,
-            pids: self
-                .open_controller("pids")?
-                .map(|d| pids(&d))
-                .transpose()?
-                .flatten(),
+            memory: self.open_controller("memory")?.map(|d| v1_memory(&d)).transpose()?,
+            pids: self.open_controller("pids")?.map(|d| pids(&d)).transpose()?.flatten(),
         })
     }
 }
@@ -139,10 +132,7 @@ fn v2(directory: &Directory) -> Result<Stats> {
     // cpu.stat has the times even without the controller (kernel: cgroup-v2.rst "cpu.stat").
     let cpu = directory.read_if_present("cpu.stat")?;
     Ok(Stats {
-        cpu: cpu
-            .map(|text| flat(directory, "cpu.stat", &text))
-            .transpose()?
-            .map(|s| v2_cpu(&s)),
+        cpu: cpu.map(|text| flat(directory, "cpu.stat", &text)).transpose()?.map(|s| v2_cpu(&s)),
         memory: v2_memory(directory)?,
         pids: pids(directory)?,
     })
@@ -171,11 +161,7 @@ fn v2_memory(directory: &Directory) -> Result<Option<MemoryStats>> {
         return Ok(None);
     };
     let raw = flat(directory, "memory.stat", &directory.read("memory.stat")?)?;
-    let events = flat(
-        directory,
-        "memory.events",
-        &directory.read("memory.events")?,
-    )?;
+    let events = flat(directory, "memory.events", &directory.read("memory.events")?)?;
     let event = |key: &str| events.get(key).copied();
     let usage = MemoryCounter {
         limit: number(directory, "memory.max")?,
@@ -242,11 +228,7 @@ fn v1_memory(directory: &Directory) -> Result<MemoryStats> {
     Ok(MemoryStats {
         cache: raw.get("cache").copied().unwrap_or_default(),
         usage: v1_counter(directory, "memory")?,
-        swap: if swapped {
-            Some(v1_counter(directory, "memory.memsw")?)
-        } else {
-            None
-        },
+        swap: if swapped { Some(v1_counter(directory, "memory.memsw")?) } else { None },
         raw,
         event_count: MemoryEvents {
             oom_kill: control.get("oom_kill").copied().unwrap_or_default(),
@@ -270,10 +252,7 @@ fn pids(directory: &Directory) -> Result<Option<PidsStats>> {
         return Ok(None);
     };
     let limit = number(directory, "pids.max")?;
-    Ok(Some(PidsStats {
-        current,
-        limit: if limit == u64::MAX { 0 } else { limit },
-    }))
+    Ok(Some(PidsStats { current, limit: if limit == u64::MAX { 0 } else { limit } }))
 }
 
 fn number(directory: &Directory, file: &str) -> Result<u64> {
@@ -281,10 +260,7 @@ fn number(directory: &Directory, file: &str) -> Result<u64> {
 }
 
 fn optional_number(directory: &Directory, file: &str) -> Result<Option<u64>> {
-    directory
-        .read_if_present(file)?
-        .map(|text| parse(directory, file, text.trim()))
-        .transpose()
+    directory.read_if_present(file)?.map(|text| parse(directory, file, text.trim())).transpose()
 }
 
 fn parse(directory: &Directory, file: &str, text: &str) -> Result<u64> {
@@ -292,19 +268,12 @@ fn parse(directory: &Directory, file: &str, text: &str) -> Result<u64> {
 }
 
 fn odd(directory: &Directory, file: &str, content: &str) -> Error {
-    Error::Content {
-        path: directory.path().join(file),
-        content: content.to_owned(),
-    }
+    Error::Content { path: directory.path().join(file), content: content.to_owned() }
 }
 
 /// A number; `max` is the largest.
 fn parse_number(text: &str) -> Option<u64> {
-    if text == "max" {
-        Some(u64::MAX)
-    } else {
-        text.parse().ok()
-    }
+    if text == "max" { Some(u64::MAX) } else { text.parse().ok() }
 }
 
 fn flat(directory: &Directory, file: &str, text: &str) -> Result<BTreeMap<String, u64>> {

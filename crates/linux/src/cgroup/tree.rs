@@ -26,10 +26,7 @@ struct Level {
 pub(super) fn walk(top: BorrowedFd<'_>, visitor: &mut impl Visitor) -> Result<(), Errno> {
     visitor.enter(top)?;
     let mut current = open_at(top, c".")?;
-    let mut levels = vec![Level {
-        name: CString::default(),
-        children: children(&current)?,
-    }];
+    let mut levels = vec![Level { name: CString::default(), children: children(&current)? }];
     while let Some(level) = levels.last_mut() {
         if let Some(name) = level.children.pop() {
             let child = match open_at(current.as_fd(), &name) {
@@ -37,10 +34,7 @@ pub(super) fn walk(top: BorrowedFd<'_>, visitor: &mut impl Visitor) -> Result<()
                 other => other?,
             };
             visitor.enter(child.as_fd())?;
-            levels.push(Level {
-                name,
-                children: children(&child)?,
-            });
+            levels.push(Level { name, children: children(&child)? });
             current = child;
         } else if let Some(done) = levels.pop()
             && !levels.is_empty()

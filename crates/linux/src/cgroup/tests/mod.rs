@@ -26,15 +26,8 @@ fn skip(name: &str, reason: Option<&str>) -> bool {
 /// This machine's layout, if it has v1 hierarchies with the usual controllers.
 fn v1_layout(name: &str) -> Option<Layout> {
     let layout = Layout::detect().unwrap();
-    let has = |c: &str| {
-        layout
-            .v1()
-            .iter()
-            .any(|h| h.controllers.iter().any(|name| name == c))
-    };
-    let usual = ["memory", "cpu", "pids", "cpuset", "devices", "freezer"]
-        .into_iter()
-        .all(has);
+    let has = |c: &str| layout.v1().iter().any(|h| h.controllers.iter().any(|name| name == c));
+    let usual = ["memory", "cpu", "pids", "cpuset", "devices", "freezer"].into_iter().all(has);
     (!skip(name, (!usual).then_some("no cgroup v1 hierarchies here"))).then_some(layout)
 }
 
@@ -113,10 +106,7 @@ impl Drop for Shell {
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < Duration::from_secs(10),
-            "timed out: {what}"
-        );
+        assert!(started.elapsed() < Duration::from_secs(10), "timed out: {what}");
         sleep(Duration::from_millis(2));
     }
 }
@@ -124,12 +114,7 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// User plus system time of a process in clock ticks.
 fn cpu_ticks(pid: i32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<_> = stat
-        .rsplit_once(')')
-        .unwrap()
-        .1
-        .split_whitespace()
-        .collect();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
@@ -151,9 +136,7 @@ fn freezes_and_thaws(cgroup: &Cgroup) {
     cgroup.freeze().unwrap();
     cgroup.kill_all(libc::SIGKILL).unwrap();
     assert!(!shell.0.wait().unwrap().success());
-    wait_until("the cgroup to be empty", || {
-        cgroup.pids().unwrap().is_empty()
-    });
+    wait_until("the cgroup to be empty", || cgroup.pids().unwrap().is_empty());
 }
 
 fn kills_a_tree(cgroup: &Cgroup) {
@@ -183,16 +166,10 @@ fn filters_devices(cgroup: &Cgroup) {
         cgroup.add(shell.pid()).unwrap();
         shell.finish()
     };
-    assert!(
-        fs::File::open("/dev/kmsg").is_ok(),
-        "the test needs a readable /dev/kmsg"
-    );
+    assert!(fs::File::open("/dev/kmsg").is_ok(), "the test needs a readable /dev/kmsg");
     cgroup.apply(&Resources::default()).unwrap();
     assert!(opens("/dev/null") && opens("/dev/zero"));
-    assert!(
-        !opens("/dev/kmsg"),
-        "a device that no rule allows was opened"
-    );
+    assert!(!opens("/dev/kmsg"), "a device that no rule allows was opened");
     let rule = |allow, minor| DeviceRule {
         allow,
         kind: Some(DeviceType::Char),
@@ -201,21 +178,11 @@ fn filters_devices(cgroup: &Cgroup) {
         access: Some("r".into()),
     };
     let devices = vec![rule(true, 11)];
-    cgroup
-        .update(&Resources {
-            devices,
-            ..Resources::default()
-        })
-        .unwrap();
+    cgroup.update(&Resources { devices, ..Resources::default() }).unwrap();
     assert!(opens("/dev/kmsg"), "the rules were not replaced");
     assert!(opens("/dev/null"));
     let devices = vec![rule(true, 11), rule(false, 11)];
-    cgroup
-        .update(&Resources {
-            devices,
-            ..Resources::default()
-        })
-        .unwrap();
+    cgroup.update(&Resources { devices, ..Resources::default() }).unwrap();
     assert!(!opens("/dev/kmsg"), "the old rules still hold");
     // Without rules an update leaves them alone.
     cgroup.update(&Resources::default()).unwrap();
@@ -253,14 +220,8 @@ fn refuses_a_busy_directory(layout: &Layout, name: &str) {
     let shell = Shell::new("sleep 100");
     cgroup.add(shell.pid()).unwrap();
     let e = cgroup.create(&resources).unwrap_err();
-    assert!(
-        matches!(&e, Error::InUse { state, .. } if state == "1 process"),
-        "{e}"
-    );
-    assert!(matches!(
-        remove::remove_directory(&cgroup.path()),
-        Err(Error::Busy { .. })
-    ));
+    assert!(matches!(&e, Error::InUse { state, .. } if state == "1 process"), "{e}");
+    assert!(matches!(remove::remove_directory(&cgroup.path()), Err(Error::Busy { .. })));
     drop(shell);
     created.undo().unwrap();
     first.assert_gone();
@@ -276,34 +237,17 @@ fn json_of_resources() {
         "rdma":{"mlx5_1":{"hcaHandles":3}},"unified":{"memory.high":"1"},"unknown":{}}"#;
     let resources: Resources = serde_json::from_str(text).unwrap();
     assert_eq!(resources.memory.as_ref().unwrap().kernel_tcp, Some(5));
-    assert_eq!(
-        resources.memory.as_ref().unwrap().disable_oom_killer,
-        Some(true)
-    );
+    assert_eq!(resources.memory.as_ref().unwrap().disable_oom_killer, Some(true));
     assert_eq!(resources.cpu.as_ref().unwrap().realtime_runtime, Some(3));
     assert_eq!(resources.devices[1].kind, Some(DeviceType::Char));
-    assert_eq!(
-        resources
-            .block_io
-            .as_ref()
-            .unwrap()
-            .throttle_read_iops_device[0]
-            .rate,
-        9
-    );
+    assert_eq!(resources.block_io.as_ref().unwrap().throttle_read_iops_device[0].rate, 9);
     assert_eq!(resources.network.as_ref().unwrap().class_id, Some(7));
     let back = serde_json::to_string(&resources).unwrap();
-    assert!(
-        !back.contains("null") && !back.contains("unknown"),
-        "{back}"
-    );
+    assert!(!back.contains("null") && !back.contains("unknown"), "{back}");
     assert_eq!(serde_json::from_str::<Resources>(&back).unwrap(), resources);
     assert_eq!(serde_json::to_string(&Resources::default()).unwrap(), "{}");
     let nulls = r#"{"devices":null,"memory":null,"unified":null,"hugepageLimits":null}"#;
-    assert_eq!(
-        serde_json::from_str::<Resources>(nulls).unwrap(),
-        Resources::default()
-    );
+    assert_eq!(serde_json::from_str::<Resources>(nulls).unwrap(), Resources::default());
     for text in [
         r#"{"memory":{"limit":1.5}}"#,
         r#"{"memory":{"limit":9223372036854775808}}"#,
@@ -311,10 +255,7 @@ fn json_of_resources() {
         r#"{"devices":[{"allow":true,"type":"u"}]}"#,
         r#"{"devices":[{"type":"c"}]}"#,
     ] {
-        assert!(
-            serde_json::from_str::<Resources>(text).is_err(),
-            "{text} was accepted"
-        );
+        assert!(serde_json::from_str::<Resources>(text).is_err(), "{text} was accepted");
     }
 }
 
@@ -333,10 +274,7 @@ fn a_cgroup_survives_the_state_file() {
     let names: Vec<_> = hierarchies.iter().map(|h| h.name.as_str()).collect();
     assert_eq!(names, ["cpu,cpuacct", "systemd", "unified"]);
     assert_eq!(hierarchies[0].symlinks, ["cpu", "cpuacct"]);
-    assert_eq!(
-        hierarchies[0].directory,
-        Path::new("/sys/fs/cgroup/cpu,cpuacct/ct")
-    );
+    assert_eq!(hierarchies[0].directory, Path::new("/sys/fs/cgroup/cpu,cpuacct/ct"));
     assert!(hierarchies[1].symlinks.is_empty() && hierarchies[2].symlinks.is_empty());
     assert_eq!(cgroup.v1_directories().len(), 2);
     assert_eq!(cgroup.path(), Path::new("/sys/fs/cgroup/unified/ct"));

@@ -3,19 +3,12 @@
 use super::*;
 
 fn control(cgroup: &Cgroup, controller: &str, file: &str) -> String {
-    let path = cgroup
-        .controller(controller)
-        .unwrap()
-        .directory()
-        .join(file);
+    let path = cgroup.controller(controller).unwrap().directory().join(file);
     fs::read_to_string(&path).unwrap().trim().to_owned()
 }
 
 fn memory(memory: Memory) -> Resources {
-    Resources {
-        memory: Some(memory),
-        ..Resources::default()
-    }
+    Resources { memory: Some(memory), ..Resources::default() }
 }
 
 const MIB: i64 = 1 << 20;
@@ -51,13 +44,7 @@ fn limits_are_read_back() {
     }
     assert!(control(cgroup, "memory", "memory.oom_control").contains("oom_kill_disable 1"));
     let stats = cgroup.stats().unwrap();
-    assert_eq!(
-        stats.pids.unwrap(),
-        PidsStats {
-            current: 0,
-            limit: 17
-        }
-    );
+    assert_eq!(stats.pids.unwrap(), PidsStats { current: 0, limit: 17 });
     assert_eq!(stats.memory.as_ref().unwrap().usage.limit, 67_108_864);
     assert_eq!(stats.memory.unwrap().swap.unwrap().limit, 134_217_728);
 }
@@ -70,11 +57,7 @@ fn updates_change_what_they_name() {
     let made = Made::new(&layout, "update", &Resources::default());
     let cgroup = &made.0;
     let limits = |limit, swap| {
-        let limits = memory(Memory {
-            limit: Some(limit),
-            swap,
-            ..Memory::default()
-        });
+        let limits = memory(Memory { limit: Some(limit), swap, ..Memory::default() });
         cgroup.update(&limits).unwrap();
         ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
             .map(|file| control(cgroup, "memory", file).parse::<i64>().unwrap())
@@ -89,69 +72,22 @@ fn updates_change_what_they_name() {
     assert_eq!(limits(16 * MIB, Some(-1))[0], 16 * MIB);
 
     let pids = Some(Pids { limit: Some(-1) });
-    cgroup
-        .update(&Resources {
-            pids,
-            ..Resources::default()
-        })
-        .unwrap();
+    cgroup.update(&Resources { pids, ..Resources::default() }).unwrap();
     assert_eq!(control(cgroup, "pids", "pids.max"), "max");
-    let cpu = |cpu: Cpu| {
-        cgroup.update(&Resources {
-            cpu: Some(cpu),
-            ..Resources::default()
-        })
-    };
-    cpu(Cpu {
-        quota: Some(50_000),
-        ..Cpu::default()
-    })
-    .unwrap();
+    let cpu = |cpu: Cpu| cgroup.update(&Resources { cpu: Some(cpu), ..Resources::default() });
+    cpu(Cpu { quota: Some(50_000), ..Cpu::default() }).unwrap();
     // A burst larger than the present quota is only right together with the new one.
-    cpu(Cpu {
-        quota: Some(90_000),
-        burst: Some(80_000),
-        ..Cpu::default()
-    })
-    .unwrap();
+    cpu(Cpu { quota: Some(90_000), burst: Some(80_000), ..Cpu::default() }).unwrap();
     assert_eq!(control(cgroup, "cpu", "cpu.cfs_burst_us"), "80000");
-    cpu(Cpu {
-        quota: Some(20_000),
-        burst: Some(0),
-        ..Cpu::default()
-    })
-    .unwrap();
-    cpu(Cpu {
-        quota: Some(-1),
-        ..Cpu::default()
-    })
-    .unwrap();
+    cpu(Cpu { quota: Some(20_000), burst: Some(0), ..Cpu::default() }).unwrap();
+    cpu(Cpu { quota: Some(-1), ..Cpu::default() }).unwrap();
     assert_eq!(control(cgroup, "cpu", "cpu.cfs_quota_us"), "-1");
-    cpu(Cpu {
-        idle: Some(1),
-        shares: Some(100),
-        ..Cpu::default()
-    })
-    .unwrap();
+    cpu(Cpu { idle: Some(1), shares: Some(100), ..Cpu::default() }).unwrap();
     assert_eq!(control(cgroup, "cpu", "cpu.idle"), "1");
-    cpu(Cpu {
-        idle: Some(0),
-        shares: Some(300),
-        ..Cpu::default()
-    })
-    .unwrap();
+    cpu(Cpu { idle: Some(0), shares: Some(300), ..Cpu::default() }).unwrap();
     assert_eq!(control(cgroup, "cpu", "cpu.shares"), "300");
-    assert!(
-        cpu(Cpu {
-            shares: Some(1),
-            ..Cpu::default()
-        })
-        .is_err()
-    );
-    assert_eq!(
-        control(cgroup, "memory", "memory.limit_in_bytes"),
-        (16 * MIB).to_string()
-    );
+    assert!(cpu(Cpu { shares: Some(1), ..Cpu::default() }).is_err());
+    assert_eq!(control(cgroup, "memory", "memory.limit_in_bytes"), (16 * MIB).to_string());
 }
 
 #[test]
@@ -165,15 +101,9 @@ fn a_limit_below_the_usage_is_refused() {
     let mut stdin = shell.0.stdin.take().unwrap();
     stdin.write_all(b"go\n").unwrap();
     let usage = || made.0.stats().unwrap().memory.unwrap().usage.usage;
-    wait_until("memory to be used", || {
-        usage() > 30_000_000 && made.0.pids().unwrap().len() == 1
-    });
+    wait_until("memory to be used", || usage() > 30_000_000 && made.0.pids().unwrap().len() == 1);
     // Nothing can be swapped out, so the kernel cannot reclaim it.
-    let limit = Memory {
-        limit: Some(4 * MIB),
-        swap: Some(4 * MIB),
-        ..Memory::default()
-    };
+    let limit = Memory { limit: Some(4 * MIB), swap: Some(4 * MIB), ..Memory::default() };
     let e = made.0.update(&memory(limit)).unwrap_err();
     assert!(
         matches!(e, Error::BelowUsage { limit: 4_194_304, usage, .. } if usage > 4_194_304),
@@ -200,20 +130,13 @@ fn creation_leaves_nothing_after_undo() {
     assert_eq!(cgroup.pids().unwrap(), [shell.pid()]);
     let lines = fs::read_to_string(format!("/proc/{}/cgroup", shell.pid())).unwrap();
     for hierarchy in cgroup.places().flat_map(|p| &p.controllers) {
-        let line = lines
-            .lines()
-            .find(|l| l.contains(&format!(":{hierarchy}:")))
-            .unwrap();
+        let line = lines.lines().find(|l| l.contains(&format!(":{hierarchy}:"))).unwrap();
         assert!(line.ends_with("/a/ct"), "{line}");
     }
     assert!(shell.finish());
     created.undo().unwrap();
     for place in cgroup.places() {
-        assert!(
-            !place.mount.join(&top).exists(),
-            "{} has a rest",
-            place.mount.display()
-        );
+        assert!(!place.mount.join(&top).exists(), "{} has a rest", place.mount.display());
     }
 }
 
@@ -224,17 +147,12 @@ fn a_missing_controller_is_named_before_anything_is_made() {
         return;
     }
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let text: Vec<_> = text
-        .lines()
-        .filter(|l| !l.contains("- cgroup ") || l.ends_with("pids"))
-        .collect();
+    let text: Vec<_> =
+        text.lines().filter(|l| !l.contains("- cgroup ") || l.ends_with("pids")).collect();
     let own = fs::read("/proc/self/cgroup").unwrap();
     let layout = Layout::parse(text.join("\n").as_bytes(), &own).unwrap();
     let cgroup = planned(&layout, "missing");
-    let resources = memory(Memory {
-        limit: Some(MIB),
-        ..Memory::default()
-    });
+    let resources = memory(Memory { limit: Some(MIB), ..Memory::default() });
     let e = cgroup.create(&resources).unwrap_err();
     assert_eq!(
         e.to_string(),
@@ -260,11 +178,7 @@ fn killing() {
     let made = Made::new(&layout, "kill", &Resources::default());
     kills_a_tree(&made.0);
     // Without the v2 tree: freeze, signal each, thaw.
-    let only_v1 = Cgroup {
-        v2: None,
-        kind: LayoutKind::V1,
-        v1: made.0.v1.clone(),
-    };
+    let only_v1 = Cgroup { v2: None, kind: LayoutKind::V1, v1: made.0.v1.clone() };
     kills_a_tree(&only_v1);
     // Without a freezer either: until nobody new appears.
     let mut bare = only_v1;

@@ -24,11 +24,7 @@ impl View {
         mount("none", &point, "cgroup2", MountFlags::empty(), None).unwrap();
         let line = format!("1 0 0:1 / {} rw - cgroup2 none rw\n", point.display());
         let layout = Layout::parse(line.as_bytes(), b"0::/\n").unwrap();
-        Some(Self {
-            _directory: directory,
-            mount: point,
-            layout,
-        })
+        Some(Self { _directory: directory, mount: point, layout })
     }
 
     fn controllers(&self) -> String {
@@ -102,12 +98,7 @@ fn a_controller_that_the_tree_lacks_is_named_and_nothing_left() {
     let Some(view) = View::new(name) else { return };
     let cgroup = planned(&view.layout, "lacks2");
     let unified = BTreeMap::from([("nonsense.max".to_owned(), "1".to_owned())]);
-    let e = cgroup
-        .create(&Resources {
-            unified,
-            ..Resources::default()
-        })
-        .unwrap_err();
+    let e = cgroup.create(&Resources { unified, ..Resources::default() }).unwrap_err();
     let expected = format!(
         "unified resource nonsense.max: the cgroup controller `nonsense` is not available at {}",
         view.mount.display()
@@ -116,21 +107,9 @@ fn a_controller_that_the_tree_lacks_is_named_and_nothing_left() {
     assert!(e.hint().is_some());
     Made(cgroup.clone()).assert_gone();
     if !view.controllers().contains("memory") {
-        let memory = Some(Memory {
-            limit: Some(1 << 20),
-            ..Memory::default()
-        });
-        let e = cgroup
-            .create(&Resources {
-                memory,
-                ..Resources::default()
-            })
-            .unwrap_err();
-        assert!(
-            e.to_string()
-                .starts_with("memory limit: the cgroup controller `memory`"),
-            "{e}"
-        );
+        let memory = Some(Memory { limit: Some(1 << 20), ..Memory::default() });
+        let e = cgroup.create(&Resources { memory, ..Resources::default() }).unwrap_err();
+        assert!(e.to_string().starts_with("memory limit: the cgroup controller `memory`"), "{e}");
         Made(cgroup).assert_gone();
     }
 }
@@ -150,10 +129,7 @@ fn a_controller_is_handed_down_and_unified_is_written() {
         ("hugetlb.2MB.max".to_owned(), "4194304".to_owned()),
         ("cgroup.max.depth".to_owned(), "3".to_owned()),
     ]);
-    let resources = Resources {
-        unified,
-        ..Resources::default()
-    };
+    let resources = Resources { unified, ..Resources::default() };
     let path = format!("/lxcri-unit-{}-unified/a/ct", std::process::id());
     let cgroup = Cgroup::plan(&view.layout, Some(&path), "x").unwrap();
     let created = cgroup.create(&resources).unwrap();
