@@ -49,10 +49,19 @@ fn attainable(wanted: &CapabilitySets) -> Result<CapabilitySets, capability::Err
     Ok(CapabilitySets {
         bounding: limit("bounding", wanted.bounding, own.bounding),
         effective: limit("effective", wanted.effective, permitted),
-        ambient: limit("ambient", wanted.ambient, permitted.intersection(inheritable)),
+        ambient: ambient(wanted.ambient, permitted.intersection(inheritable)),
         permitted,
         inheritable,
     })
+}
+
+/// Ambient capabilities have to be inheritable, too. `runc spec` of some versions lists them in one
+/// set alone, so what is left out for that reason is no warning on every run.
+fn ambient(wanted: Set, ceiling: Set) -> Set {
+    for bit in wanted.without(ceiling).iter() {
+        log::info!("{} cannot be ambient: it is not inheritable", capability::name(bit));
+    }
+    wanted.intersection(ceiling)
 }
 
 fn set_groups(groups: &[u32]) -> Result<(), PayloadError> {
