@@ -70,9 +70,9 @@ mod tests {
             });
         }
         if commit {
-            undo.commit()
+            undo.commit();
         } else {
-            drop(undo)
+            drop(undo);
         }
         seen.into_inner()
     }

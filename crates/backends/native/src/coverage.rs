@@ -43,7 +43,7 @@ const ROWS: &[Row] = &[
     refused("mounts[].options[]=idmap", LATER),
     refused("mounts[].options[]=ridmap", LATER),
     refused("mounts[].options[]=remount", LATER),
-    refused("mounts[].options[]=tmpcopyup", LATER),
+    applied("mounts[].options[]=tmpcopyup", "mounts/tmpfs_copies_up"),
     refused("mounts[].uidMappings", LATER),
     refused("mounts[].gidMappings", LATER),
     // Hooks

@@ -72,7 +72,7 @@ fn spawn(
     let directory = plan.cgroup.dir_fd()?;
     let own_pids = namespaces.joins(Kind::Pid).map(enter_pids).transpose()?;
     let flags = namespaces.clone_flags();
-    let run = move || init::main(init, sources, theirs, gate);
+    let run = move || init::main(&init, sources, theirs, gate);
     let cgroup = directory.as_ref().map(AsFd::as_fd);
     let child = match namespaces.joins(Kind::User) {
         None => clone_into(flags, cgroup, run),

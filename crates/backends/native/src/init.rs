@@ -29,8 +29,8 @@ pub(crate) struct Init<'i> {
 }
 
 /// Does everything; returns the exit code of a failure.
-pub(crate) fn main(init: Init<'_>, sources: Sources, channel: Channel, mut gate: Gate) -> i32 {
-    match prepare(&init, sources, &channel) {
+pub(crate) fn main(init: &Init<'_>, sources: Sources, channel: Channel, mut gate: Gate) -> i32 {
+    match prepare(init, sources, &channel) {
         Err(error) => {
             // Without a listener there is nobody to tell: our maker has died.
             let _ = channel.send(&Message::Failed(error.to_string()));
@@ -38,7 +38,7 @@ pub(crate) fn main(init: Init<'_>, sources: Sources, channel: Channel, mut gate:
         }
         Ok(ready) => {
             drop(channel);
-            match go(&init, ready, &gate) {
+            match go(init, ready, &gate) {
                 Ok(never) => match never {},
                 Err(error) => {
                     gate.fail(&error.to_string());

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         use NamespaceKind::{Network, Pid, User};
-        let table: [(&[(NamespaceKind, Option<&str>)], usize, &str); 8] = [
+        let table: [(Wanted<'_>, usize, &str); 8] = [
             (&[(Pid, None)], 0, "needs a new mount namespace"),
             (&[(NamespaceKind::Mount, Some("/proc/self/ns/mnt"))], 0, "needs a new mount"),
             (&[(Pid, None), (Pid, None)], 0, "linux.namespaces[1]: pid is listed twice"),

@@ -3,6 +3,7 @@
 use lxcri_core::Error;
 use lxcri_core::backend::{Container, Observed};
 use lxcri_core::lifecycle::Status;
+use lxcri_linux::process::Process;
 
 use crate::error::NativeError;
 use crate::gate;
@@ -10,7 +11,7 @@ use crate::room_file::RoomFile;
 
 /// Reads the state; nothing is changed.
 pub(crate) fn observe(container: &Container) -> Result<Observed, Error> {
-    let Some(init) = container.record.process.filter(|init| init.is_alive()) else {
+    let Some(init) = container.record.process.filter(Process::is_alive) else {
         return Ok(Observed { status: Status::Stopped, process: None });
     };
     let room = RoomFile::read(&container.entry)?;

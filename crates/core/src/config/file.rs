@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -54,9 +54,12 @@ fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
 
+/// `/dev/null` counts as an empty file: `--config /dev/null` is how one asks for no configuration.
 fn refuse_other_than_file(file: &File) -> Result<(), Fault> {
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() {
+    let metadata = file.metadata()?;
+    let kind = metadata.file_type();
+    let is_null = kind.is_char_device() && metadata.rdev() == rustix::fs::makedev(1, 3);
+    if kind.is_file() || is_null {
         return Ok(());
     }
     Err(Fault::NotAFile(if kind.is_dir() {

@@ -164,7 +164,7 @@ impl<'s> Loader<'s> {
             match root.into_os_string().into_string() {
                 Ok(root) => self.assign(SECTION, "root", Value::Path(root.into()), origin),
                 Err(_) => {
-                    self.report(Problem { origin, key: None, fault: Fault::NotUtf8, hint: None })
+                    self.report(Problem { origin, key: None, fault: Fault::NotUtf8, hint: None });
                 }
             }
         }

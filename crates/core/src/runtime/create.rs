@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use lxcri_linux::chain;
 use lxcri_linux::procfs::Proc;
 
-use super::Runtime;
+use super::{OpenRoom, Runtime};
 use crate::backend::{Backend, Container, Create, Room};
 use crate::coverage::Findings;
 use crate::error::Error;
@@ -106,7 +106,7 @@ impl Runtime<'_> {
         &self,
         options: &CreateOptions,
         bundle: &Path,
-    ) -> Result<Option<(&'static Room, Box<dyn Backend>)>, Error> {
+    ) -> Result<Option<OpenRoom>, Error> {
         let by_annotation: bool = self.config().get("runtime", "backend_annotation")?;
         let needs_spec = by_annotation || !self.config().routes().is_empty();
         if options.backend.is_none() && needs_spec {
@@ -120,7 +120,7 @@ impl Runtime<'_> {
         options: &CreateOptions,
         bundle: &Path,
         spec: &Spec,
-    ) -> Result<(&'static Room, Box<dyn Backend>), Error> {
+    ) -> Result<OpenRoom, Error> {
         let config = self.config();
         let choice = routing::choose(&Question {
             flag: options.backend.as_deref(),

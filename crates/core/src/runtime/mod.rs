@@ -26,6 +26,9 @@ pub use features::features;
 pub use find::Found;
 pub use list::Listed;
 
+/// A room and its backend, opened.
+type OpenRoom = (&'static Room, Box<dyn Backend>);
+
 /// The runtime over one state directory.
 #[derive(Debug)]
 pub struct Runtime<'r> {
@@ -55,7 +58,7 @@ impl<'r> Runtime<'r> {
     }
 
     /// Opens the room a state file names.
-    fn open_room(&self, id: &str, name: &str) -> Result<(&'static Room, Box<dyn Backend>), Error> {
+    fn open_room(&self, id: &str, name: &str) -> Result<OpenRoom, Error> {
         let room =
             self.rooms.iter().find(|room| room.name == name).ok_or_else(|| {
                 Error::UnknownBackend { id: id.to_owned(), backend: name.to_owned() }

@@ -223,13 +223,12 @@ impl Propagation {
     }
 
     pub(super) fn flag(self) -> u64 {
-        let flag = match self.kind {
+        match self.kind {
             PropagationKind::Private => libc::MS_PRIVATE,
             PropagationKind::Slave => libc::MS_SLAVE,
             PropagationKind::Shared => libc::MS_SHARED,
             PropagationKind::Unbindable => libc::MS_UNBINDABLE,
-        };
-        flag
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod bind;
 mod cgroup;
 mod console;
+mod copy_up;
 mod devices;
 mod filesystem;
 mod mask;
