@@ -56,6 +56,9 @@ impl Failure {
         let Self::Told { message, hints } = self else {
             return ExitCode::from(BROKEN_PIPE);
         };
+        if log::max_level() == log::LevelFilter::Off {
+            output::error_without_log(message);
+        }
         log::error!("{message}");
         for hint in hints {
             output::hint(hint);

@@ -89,17 +89,17 @@ impl Foreground {
             }
         }
         if !events[0].is_empty() {
-            self.forward(target, relay)?;
+            self.forward(target, relay.as_deref())?;
         }
         Ok(own > 1 && !events[1].is_empty())
     }
 
     /// Hands on every signal that has come.
-    fn forward(&self, target: &Target, relay: Option<&mut Relay<'_>>) -> Result<(), Failure> {
+    fn forward(&self, target: &Target, relay: Option<&Relay<'_>>) -> Result<(), Failure> {
         while let Some(event) = self.signals.read().map_err(Failure::of("read signals"))? {
             match (event, &target.fd) {
                 (Event::Children, _) => {}
-                (Event::WindowSize, fd) => match (&relay, fd) {
+                (Event::WindowSize, fd) => match (relay, fd) {
                     (Some(relay), _) => relay.resize(),
                     (None, fd) => send(fd.as_ref(), WINDOW_SIZE),
                 },
@@ -163,7 +163,7 @@ mod tests {
     fn orphans_are_reaped_and_ours_is_known() {
         // Children of the test process; nobody else in it waits for any.
         let mut other = std::process::Command::new("true").spawn().unwrap();
-        let ours = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let mut ours = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
         let pid = i32::try_from(ours.id()).unwrap();
         let found = (0..500).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -171,6 +171,7 @@ mod tests {
         });
         assert_eq!(found, Some(Ended::Exited(7)));
         assert_eq!(reap(pid).unwrap(), None);
-        let _ = other.try_wait();
+        // Reaped behind their backs; said so that nothing looks forgotten.
+        assert!(ours.wait().is_err() && other.wait().is_err());
     }
 }

@@ -54,9 +54,9 @@ pub(crate) fn note(text: &str) {
     say("note", text);
 }
 
-/// A message from before there was a log.
-pub(crate) fn without_log(level: log::Level, text: &str) {
-    say(if level == log::Level::Error { "error" } else { "warning" }, text);
+/// An error from before there was a log.
+pub(crate) fn error_without_log(text: &str) {
+    say("error", text);
 }
 
 fn say(word: &str, text: &str) {

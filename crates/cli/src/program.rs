@@ -114,7 +114,7 @@ fn judge(problems: Problems, reading: Reading) -> Result<(), Failure> {
     let by_option = problems.iter().find(|problem| matches!(problem.origin, Origin::Flag(_)));
     if let Some(problem) = by_option {
         let failure = Failure::new(problem.to_string());
-        return Err(problem.hint.iter().fold(failure, |failure, hint| failure.hint(hint)));
+        return Err(problem.hint.iter().fold(failure, Failure::hint));
     }
     match reading {
         Reading::Strict => {

@@ -14,7 +14,11 @@ pub(crate) fn bytes(text: &str) -> Result<i64, String> {
     }
     let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));
-    let factor = factor(unit.strip_prefix(' ').unwrap_or(unit)).ok_or_else(problem)?;
+    let factor = factor(match unit.strip_prefix(' ') {
+        Some("") | None => unit,
+        Some(unit) => unit,
+    })
+    .ok_or_else(problem)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let whole: u128 = digits(whole).ok_or_else(problem)?;
     let scale =

@@ -29,7 +29,6 @@ fn what_clients_call() {
         "--root /run/r --log /l --log-format json pause c1",
         "--root /run/r --log /l --log-format json resume c1",
         "--root /run/r --log /l --log-format json update --resources=/tmp/r.json c1",
-        "--root /run/r --debug=false state c1",
         // conmon, for Podman and CRI-O
         "--log-format=json --log=/l/oci-log create --bundle /b --pid-file /b/pidfile c1",
         "--log-format=json --log=/l/oci-log create --bundle /b --pid-file /b/pidfile \
@@ -53,7 +52,6 @@ fn what_clients_call() {
         "exec -t -e A=b -u 0:0 -c CAP_KILL -g 5 c1 sh -c id",
         "list -q",
         "list -f json",
-        "--runtime-not c1",
         "update --memory -1 --cpu-quota -1 --pids-limit -1 --memory-swap 1g c1",
         "events --interval 500ms c1",
         "config check /a /b",
@@ -61,9 +59,8 @@ fn what_clients_call() {
         "spec --rootless -b /b",
     ];
     for line in lines {
-        let known = !matches!(line, "--runtime-not c1" | "--root /run/r --debug=false state c1");
         let parsed = parse(line);
-        assert_eq!(parsed.is_ok(), known, "{line}: {parsed:?}");
+        assert!(parsed.is_ok(), "{line}: {parsed:?}");
     }
 }
 
@@ -72,6 +69,7 @@ fn what_nobody_may_call() {
     let lines = [
         "",
         "creat c1",
+        "--runtime nowhere state c1",
         "create",
         "create --bundel /b c1",
         "create a b",

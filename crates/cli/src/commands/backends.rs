@@ -34,8 +34,7 @@ const CAPABILITIES: [Capability; 5] = [
 ];
 
 /// Probes every backend.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let default: &str = program.config.get("runtime", "default_backend").map_err(Error::from)?;
     let probed = ROOMS.iter().map(|room| (*room, (room.probe)(&program.config)));
     if args.format == "json" {
@@ -62,10 +61,8 @@ fn yes_no(yes: bool) -> String {
 /// Whether a room has a verb, or why not.
 fn able(room: &Room, capability: Capability) -> Result<(), &'static str> {
     let entry = room.capabilities.iter().find(|(known, _)| *known == capability);
-    let answer = entry.map_or(Err("it says nothing of it"), |(_, answer)| {
-        answer.map_err(|cannot| cannot.because)
-    });
-    answer
+    entry
+        .map_or(Err("it says nothing of it"), |(_, answer)| answer.map_err(|cannot| cannot.because))
 }
 
 fn row(room: &Room, probe: &Probe, default: &str) -> Vec<String> {

@@ -20,8 +20,7 @@ pub(crate) struct Args {
 }
 
 /// Prints the script.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, _program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, _program: &Program) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::command(), "proxmox-lxcri", &mut script);
     output::data(&script)?;

@@ -42,11 +42,10 @@ Examples:
 }
 
 /// Shows or checks.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
-    match args.deed {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
+    match &args.deed {
         Deed::Show => show(program),
-        Deed::Check { files } => check(program, &files),
+        Deed::Check { files } => check(program, files),
     }
 }
 

@@ -47,12 +47,12 @@ pub(crate) struct Making {
 
 impl Making {
     /// The same in the words of the library.
-    pub(crate) fn options(self, program: &Program) -> Result<CreateOptions, Failure> {
+    pub(crate) fn options(&self, program: &Program) -> Result<CreateOptions, Failure> {
         Ok(CreateOptions {
             id: id(&self.id)?,
-            bundle: self.bundle,
-            pid_file: self.pid_file,
-            console_socket: self.console_socket,
+            bundle: self.bundle.clone(),
+            pid_file: self.pid_file.clone(),
+            console_socket: self.console_socket.clone(),
             console: None,
             preserve_fds: self.preserve_fds,
             no_pivot: self.no_pivot,
@@ -63,7 +63,7 @@ impl Making {
 }
 
 /// Makes the container.
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let options = args.making.options(program)?;
     program.runtime()?.create(options)?;
     Ok(ExitCode::SUCCESS)

@@ -21,8 +21,7 @@ pub(crate) struct Args {
 }
 
 /// Removes it.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     program.runtime()?.delete(&id(&args.id)?, args.force)?;
     Ok(ExitCode::SUCCESS)
 }

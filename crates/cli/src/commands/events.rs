@@ -42,8 +42,7 @@ struct Event<'e> {
 }
 
 /// Prints usage until the container ends.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let runtime = program.runtime()?;
     let id = id(&args.id)?;
     if args.stats {

@@ -107,21 +107,21 @@ fn user(text: &str) -> Result<(u32, Option<u32>), String> {
 impl Described {
     /// The container's process with everything that was said. As with runc, groups and variables
     /// are added, and a terminal is had only by asking for it.
-    fn apply(self, mut process: Process, args: Vec<String>, tty: bool) -> Process {
+    fn apply(&self, mut process: Process, args: Vec<String>, tty: bool) -> Process {
         process.args = args;
         process.terminal = tty;
         process.console_size = None;
-        for variable in self.env {
-            set_variable(&mut process.env, variable);
+        for variable in &self.env {
+            set_variable(&mut process.env, variable.clone());
         }
-        process.cwd = self.cwd.unwrap_or(process.cwd);
-        process.apparmor_profile = self.apparmor.or(process.apparmor_profile);
+        process.cwd = self.cwd.clone().unwrap_or(process.cwd);
+        process.apparmor_profile = self.apparmor.clone().or(process.apparmor_profile);
         process.no_new_privileges |= self.no_new_privs;
         if let Some((uid, gid)) = self.user {
             process.user.uid = uid;
             process.user.gid = gid.unwrap_or(process.user.gid);
         }
-        process.user.additional_gids.extend(self.additional_gids);
+        process.user.additional_gids.extend(&self.additional_gids);
         if !self.cap.is_empty() {
             add_capabilities(process.capabilities.get_or_insert_default(), &self.cap);
         }
@@ -158,13 +158,13 @@ fn add_capabilities(sets: &mut Capabilities, names: &[String]) {
 }
 
 /// Runs the process, in the foreground or not.
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let (name, command) =
         args.words.split_first().ok_or_else(|| Failure::new("an id is missing"))?;
     let (id, command) = (id(name)?, command.to_vec());
     let from_file: Option<Process> = args.process.as_deref().map(json_file::read).transpose()?;
     let tty = args.tty || from_file.as_ref().is_some_and(|process| process.terminal);
-    check(&args, from_file.is_some(), tty)?;
+    check(args, from_file.is_some(), tty)?;
     let runtime = program.runtime()?;
     let foreground = (!args.detach).then(|| Foreground::new(true)).transpose()?;
     let (console, theirs) = match (&foreground, tty, &args.console_socket) {
@@ -174,18 +174,17 @@ pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
         _ => (None, None),
     };
     let options = ExecOptions {
-        pid_file: args.pid_file,
-        console_socket: args.console_socket,
+        pid_file: args.pid_file.clone(),
+        console_socket: args.console_socket.clone(),
         console: theirs,
         preserve_fds: args.preserve_fds,
         ignore_paused: args.ignore_paused,
     };
-    let described = args.described;
     let sized = console.is_some();
     let build = |own: Process| {
         let mut process = match from_file {
             Some(process) => Process { terminal: tty, ..process },
-            None => described.apply(own, command, tty),
+            None => args.described.apply(own, command, tty),
         };
         if sized && process.console_size.is_none() {
             process.console_size = console_size();

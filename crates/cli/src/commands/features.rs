@@ -19,7 +19,7 @@ Examples:
 pub(crate) struct Args {}
 
 /// Prints the features of the backend that is named or the default.
-pub(crate) fn run(_args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(_args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let default: &str = program.config.get("runtime", "default_backend").map_err(Error::from)?;
     let name = program.options.backend.as_deref().unwrap_or(default);
     let room = ROOMS

@@ -27,8 +27,7 @@ pub(crate) struct Args {
 }
 
 /// Sends the signal.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let signal = Signal::parse(&args.signal)
         .map_err(|error| Failure::new(error.to_string()).hint("such as TERM, KILL, HUP or 9"))?;
     finish(program.runtime()?.kill(&id(&args.id)?, signal.number(), args.all)?)

@@ -79,8 +79,7 @@ impl Line {
 }
 
 /// Lists them. One that cannot be read keeps nobody from seeing the others.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let listed = program.runtime()?.list()?;
     if args.quiet {
         let ids: String = listed.iter().map(|listed| format!("{}\n", listed.id)).collect();

@@ -66,7 +66,7 @@ macro_rules! verb {
             run: |matches, program| {
                 let args = $name::Args::from_arg_matches(matches)
                     .map_err(|error| Failure::new(error.to_string()))?;
-                $name::run(args, program)
+                $name::run(&args, program)
             },
             reading: Reading::$reading,
             failure: $failure,

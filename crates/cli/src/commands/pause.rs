@@ -17,8 +17,7 @@ pub(crate) struct Args {
 }
 
 /// Freezes it.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     program.runtime()?.pause(&id(&args.id)?)?;
     Ok(ExitCode::SUCCESS)
 }

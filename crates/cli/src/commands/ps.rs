@@ -29,8 +29,7 @@ pub(crate) struct Args {
 }
 
 /// Lists its processes.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let (name, options) =
         args.words.split_first().ok_or_else(|| Failure::new("an id is missing"))?;
     if args.format == "json" && !options.is_empty() {

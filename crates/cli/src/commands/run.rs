@@ -37,18 +37,18 @@ pub(crate) struct Args {
 }
 
 /// Makes the container and runs it, in the foreground or not.
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     if args.detach { detached(args, program) } else { foreground(args, program) }
 }
 
-fn detached(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+fn detached(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let runtime = program.runtime()?;
     let container = runtime.create(args.making.options(program)?)?;
     start(&runtime, container.id()).inspect_err(|_| remove(&runtime, container.id()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn foreground(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+fn foreground(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let runtime = program.runtime()?;
     let mut options = args.making.options(program)?;
     let foreground = Foreground::new(!args.no_subreaper)?;

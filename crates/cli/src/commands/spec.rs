@@ -28,8 +28,7 @@ pub(crate) struct Args {
 }
 
 /// Writes config.json, which must not exist yet.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, _program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, _program: &Program) -> Result<ExitCode, Failure> {
     let user = args
         .rootless
         .then(|| (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()));

@@ -17,7 +17,6 @@ pub(crate) struct Args {
 }
 
 /// Starts its program.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     finish(program.runtime()?.start(&id(&args.id)?)?)
 }

@@ -18,8 +18,7 @@ pub(crate) struct Args {
 }
 
 /// Prints it as runc does, with the owner left empty.
-#[expect(clippy::needless_pass_by_value, reason = "one shape for all commands")]
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let mut state = program.runtime()?.state(&id(&args.id)?)?;
     state.owner = Some(String::new());
     output::json(&state, "  ")?;

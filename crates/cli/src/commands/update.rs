@@ -93,7 +93,7 @@ fn nonzero(text: &str) -> Result<i64, String> {
 
 impl Options {
     /// The same as a document; parts without a value stay out.
-    fn resources(self) -> Resources {
+    fn resources(&self) -> Resources {
         let memory = Memory {
             limit: self.memory,
             reservation: self.memory_reservation,
@@ -107,8 +107,8 @@ impl Options {
             period: self.cpu_period,
             realtime_runtime: self.cpu_rt_runtime,
             realtime_period: self.cpu_rt_period,
-            cpus: self.cpuset_cpus,
-            mems: self.cpuset_mems,
+            cpus: self.cpuset_cpus.clone(),
+            mems: self.cpuset_mems.clone(),
             idle: self.cpu_idle,
         };
         let weight = self.blkio_weight;
@@ -123,7 +123,7 @@ impl Options {
 }
 
 /// Changes what was named and leaves the rest.
-pub(crate) fn run(args: Args, program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let runtime = program.runtime()?;
     let id = id(&args.id)?;
     let resources = match &args.resources {

@@ -15,7 +15,7 @@ Examples:
 pub(crate) struct Args {}
 
 /// Prints what `--version` prints.
-pub(crate) fn run(_args: Args, _program: &Program) -> Result<ExitCode, Failure> {
+pub(crate) fn run(_args: &Args, _program: &Program) -> Result<ExitCode, Failure> {
     output::data(format!("proxmox-lxcri {VERSION}\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
