@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// Form of the log file's lines
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
     pub(crate) log_format: Option<String>,
-    /// Least important messages that are logged: error, warn, info, debug or trace
+    /// Least important messages that are logged
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<Level>,
     /// Log everything that helps to find a mistake
@@ -57,12 +57,11 @@ pub(crate) enum Level {
     Trace,
 }
 
-/// `--rootless`.
+/// `--rootless`; `auto` is true for everybody but the machine's root.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Rootless {
     True,
     False,
-    /// Where we are not the machine's root.
     #[default]
     Auto,
 }
@@ -129,8 +128,9 @@ pub(crate) fn command() -> Command {
         .long("version")
         .action(ArgAction::Version)
         .help("Print the version");
-    let command = Command::new("proxmox-lxcri")
-        .about("Runs OCI containers: what runc does, in a room of your choice")
+    let command = Options::augment_args(Command::new("proxmox-lxcri"))
+        .about("Runs OCI containers, called as runc is, on the backend of your choice")
+        .long_about(None)
         .version(VERSION)
         .disable_version_flag(true)
         .arg(version)
@@ -139,7 +139,6 @@ pub(crate) fn command() -> Command {
         .subcommand_value_name("COMMAND")
         .subcommand_help_heading("Commands")
         .after_help(commands::EXAMPLES);
-    let command = Options::augment_args(command);
     VERBS.iter().fold(command, |command, verb| {
         command.subcommand(Command::new(verb.name).about(verb.about).defer(verb.define))
     })

@@ -29,7 +29,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// A failure in our own words.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self::Told { message: message.into(), hints: Vec::new() }
+        Self::Told { message: plain(&message.into()), hints: Vec::new() }
     }
 
     /// The same with one more hint.
@@ -69,6 +69,58 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Told { message: chain(&error), hints: error.hints() }
+        Self::Told { message: plain(&chain(&error)), hints: error.hints() }
+    }
+}
+
+/// The kernel's answers in the words clients know from runc: `no such file or directory`, not
+/// `No such file or directory (os error 2)`.
+fn plain(message: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut text = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, after)) = rest.split_once(MARK) {
+        let digits = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
+        let Some(tail) = after[digits..].strip_prefix(')').filter(|_| digits > 0) else {
+            text.push_str(before);
+            text.push_str(MARK);
+            rest = after;
+            continue;
+        };
+        let answer = before.rfind(": ").map_or(0, |colon| colon + 2);
+        let (names, words) = before.split_at(answer);
+        text.push_str(names);
+        let mut letters = words.chars();
+        text.extend(letters.next().map(|first| first.to_ascii_lowercase()));
+        text.push_str(letters.as_str());
+        rest = tail;
+    }
+    text + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_the_kernel_are_in_words_clients_know() {
+        let cases = [
+            ("", ""),
+            ("x: container does not exist", "x: container does not exist"),
+            (
+                "cannot open bundle /No: No such file or directory (os error 2)",
+                "cannot open bundle /No: no such file or directory",
+            ),
+            ("Permission denied (os error 13)", "permission denied"),
+            (
+                "a: File exists (os error 17); b: Is a directory (os error 21) (and 1 more)",
+                "a: file exists; b: is a directory (and 1 more)",
+            ),
+            ("odd (os error x) (os error )", "odd (os error x) (os error )"),
+            ("(os error 5", "(os error 5"),
+        ];
+        for (message, wanted) in cases {
+            assert_eq!(plain(message), wanted);
+        }
     }
 }

@@ -100,7 +100,7 @@ fn open_log(config: &Config, reading: Reading) -> Result<(), Failure> {
         Err(error) => {
             install(Logger::open(bare).map_err(Failure::of("log"))?)?;
             if reading == Reading::Strict {
-                return Err(Failure::of("log")(error));
+                return Err(Failure::new(error.to_string()));
             }
             log::warn!("{error}");
             Ok(())

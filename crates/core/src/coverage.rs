@@ -109,16 +109,18 @@ impl Coverage {
         self.rows
     }
 
-    /// Judges a document. The bytes must be JSON that [`crate::oci::Spec::parse`] has accepted; on
-    /// text that is no JSON the answer is empty.
+    /// Judges a document that [`crate::oci::Spec::parse`] has accepted. What cannot be walked to its
+    /// end, because it is nested deeper than serde_json follows, is refused: a field could hide
+    /// there.
     pub fn check(&self, config: &[u8]) -> Findings {
         let mut walk = Walk { coverage: self, path: String::new(), findings: Findings::default() };
         let mut deserializer = serde_json::Deserializer::from_slice(config);
         let root = Node { walk: &mut walk, governed_by: None };
-        match root.deserialize(&mut deserializer) {
-            Ok(_) => walk.findings,
-            Err(_) => Findings::default(),
+        if let Err(error) = root.deserialize(&mut deserializer) {
+            let because = format!("cannot be checked: {error}");
+            walk.findings.refused.push(Finding { field: "config.json".to_owned(), because });
         }
+        walk.findings
     }
 
     fn row(&self, path: &str) -> Option<&'static Row> {
@@ -337,10 +339,10 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_json_is_left_to_the_parser() {
-        for text in ["", "{", "[[[", "{\"process\": {\"scheduler\": {\"policy\": \"x\"}}", "\u{0}"]
-        {
-            assert_eq!(check(text), (vec![], vec![]), "{text:?}");
+    fn what_cannot_be_walked_is_refused() {
+        let deep = format!("{{\"x\": {}1{}}}", "[".repeat(200), "]".repeat(200));
+        for text in ["", "{", "[[[", deep.as_str()] {
+            assert_eq!(check(text), (vec!["config.json".to_owned()], vec![]), "{text:?}");
         }
     }
 }

@@ -3,10 +3,13 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
-use crate::process::PidFd;
+use crate::namespace::Handle;
+use crate::process::{Ended, PidFd};
 use crate::procfs::Proc;
+use crate::pty;
 
 /// The kernel's `struct clone_args` up to `cgroup` (linux/sched.h, Linux 5.7).
 #[repr(C)]
@@ -52,11 +55,54 @@ pub fn clone_into(
     if stat.threads != 1 {
         return Err(io::Error::other("cannot clone a process that has more than one thread"));
     }
+    fork(namespaces, cgroup, libc::SIGCHLD as u64, child)
+}
+
+/// Clones like [`clone_into`], with the new namespaces owned by an existing user namespace: a
+/// process in between joins that one, which this process could not leave again, and makes the child
+/// our child (`CLONE_PARENT`).
+pub fn clone_below(
+    user_namespace: &Handle,
+    namespaces: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl FnOnce() -> i32,
+) -> io::Result<Child> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let between = clone_into(0, None, || {
+        let made = user_namespace
+            .kind
+            .join(&user_namespace.fd)
+            .and_then(|()| fork(namespaces | libc::CLONE_PARENT as u64, cgroup, 0, child));
+        match made.map(|made| pty::send_fd_over(theirs.as_fd(), made.fd.as_fd(), "child")) {
+            Ok(Ok(())) => 0,
+            Ok(Err(_)) => libc::EIO,
+            Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
+        }
+    })?;
+    drop(theirs);
+    let received = pty::receive_fd(ours.as_fd());
+    match between.fd.reap(true)? {
+        Some(Ended::Exited(0)) => {}
+        Some(Ended::Exited(errno)) => return Err(io::Error::from_raw_os_error(errno)),
+        _ => return Err(io::Error::other("the process in between was killed")),
+    }
+    let fd = PidFd::from_owned(received.map_err(|error| io::Error::other(crate::chain(&error)))?.0);
+    let pid = fd.pid()?;
+    Ok(Child { pid, fd })
+}
+
+/// clone3(2) as fork(2). With `exit_signal` 0 the child must be a sibling.
+fn fork(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    exit_signal: u64,
+    child: impl FnOnce() -> i32,
+) -> io::Result<Child> {
     let mut pidfd: libc::c_int = -1;
     let mut args = CloneArgs {
-        flags: namespaces | libc::CLONE_PIDFD as u64,
+        flags: flags | libc::CLONE_PIDFD as u64,
         pidfd: std::ptr::from_mut(&mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        exit_signal,
         ..CloneArgs::default()
     };
     if let Some(cgroup) = cgroup {

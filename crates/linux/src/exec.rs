@@ -136,7 +136,7 @@ fn prepare(
     proc: &Proc,
 ) -> Result<(), ExecError> {
     if let Some(cgroup) = cgroup {
-        cgroup.add(child.pid).map_err(at("join the container's cgroup"))?;
+        cgroup.add_v1(child.pid).map_err(at("join the container's cgroup"))?;
     }
     payload.prepare_from_parent(proc, child.pid).map_err(at("prepare the process"))
 }

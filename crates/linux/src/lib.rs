@@ -10,6 +10,7 @@ pub mod clone;
 pub mod exec;
 pub mod mount;
 pub mod namespace;
+pub mod network;
 pub mod payload;
 pub mod process;
 pub mod procfs;

@@ -133,7 +133,21 @@ pub struct Handle {
     pub fd: OwnedFd,
 }
 
+/// A descriptor that is no namespace, or of another kind.
+#[derive(Debug, thiserror::Error)]
+#[error("is no {} namespace", .0.file_name())]
+pub struct WrongKind(Kind);
+
 impl Handle {
+    /// Fails unless the file really is a namespace of this kind (ioctl_nsfs(2)).
+    pub fn check_kind(&self) -> Result<(), WrongKind> {
+        if crate::syscall::namespace_type(self.fd.as_fd()) == Some(self.kind.clone_flag()) {
+            Ok(())
+        } else {
+            Err(WrongKind(self.kind))
+        }
+    }
+
     /// Whether it is the namespace this process is in already.
     pub fn is_own(&self) -> io::Result<bool> {
         let stat = rustix::fs::fstat(&self.fd)?;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -97,6 +97,14 @@ impl PidFd {
     /// Takes over a descriptor that clone3(2) gave.
     pub(crate) fn from_owned(fd: OwnedFd) -> Self {
         Self(fd)
+    }
+
+    /// The pid in our pid namespace (proc_pid_fdinfo(5), `Pid:`).
+    pub(crate) fn pid(&self) -> io::Result<i32> {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.0.as_raw_fd()))?;
+        let field = info.lines().find_map(|line| line.strip_prefix("Pid:"));
+        let pid = field.and_then(|field| field.trim().parse().ok()).filter(|pid| *pid > 0);
+        pid.ok_or_else(|| io::Error::other("the process is not in our pid namespace"))
     }
 
     /// Sends a signal by number. `Ok(false)` where the process has ended.

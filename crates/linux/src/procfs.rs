@@ -153,6 +153,27 @@ impl Proc {
         self.write(&format!("{pid}/oom_score_adj"), value.to_string().as_bytes())
     }
 
+    /// Our own pid in the numbers of this procfs: what the host calls us, even from inside a pid
+    /// namespace.
+    ///
+    /// # Errors
+    /// [`Error::File`] where this procfs does not know us.
+    pub fn own_pid(&self) -> Result<i32, Error> {
+        let text = self.link("self")?;
+        text.parse().map_err(|_| Error::Format { path: "self".into(), reason: text.clone() })
+    }
+
+    /// Sets the offsets of the time namespace that our children, or our next program, will be in
+    /// (time_namespaces(7)); each line is a clock, seconds and nanoseconds.
+    ///
+    /// # Errors
+    /// [`Error::File`]: EACCES once somebody has entered the namespace, ERANGE for an offset that
+    /// the kernel does not take.
+    pub fn set_time_offsets(&self, lines: &str) -> Result<(), Error> {
+        let own = self.link("self")?;
+        self.write(&format!("{own}/timens_offsets"), lines.as_bytes())
+    }
+
     /// The AppArmor profile that the calling thread gets at its next execve.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub use rustix::termios::Winsize;
 
 mod send;
 
-pub use send::{receive_fd, send_fd, send_fd_over};
+pub use send::{connect, receive_fd, send_fd, send_fd_over};
 
 /// What failed on which terminal.
 #[derive(Debug, thiserror::Error)]

@@ -110,6 +110,10 @@ mod tests {
     use super::*;
     use crate::forked_child;
 
+    fn set_own(resource: Resource, soft: u64, hard: u64) -> Result<(), Error> {
+        set(rustix::process::getpid().as_raw_pid(), resource, soft, hard)
+    }
+
     #[test]
     fn names_and_resources() {
         for (text, resource) in NAMES {
@@ -129,8 +133,8 @@ mod tests {
     fn limits_are_set_in_the_kernel() {
         let (_, hard) = get(Resource::Nofile);
         let outcome = forked_child::run(|| {
-            set(Resource::Nofile, 17, 23.min(hard)).unwrap();
-            set(Resource::Core, 0, 0).unwrap();
+            set_own(Resource::Nofile, 17, 23.min(hard)).unwrap();
+            set_own(Resource::Core, 0, 0).unwrap();
             std::fs::read("/proc/self/limits").unwrap()
         });
         let text = String::from_utf8(outcome.output).unwrap();
@@ -149,9 +153,9 @@ mod tests {
             return;
         }
         let outcome = forked_child::run(|| {
-            set(Resource::Cpu, 1000, INFINITY).unwrap();
+            set_own(Resource::Cpu, 1000, INFINITY).unwrap();
             assert_eq!(get(Resource::Cpu), (1000, INFINITY));
-            set(Resource::Cpu, INFINITY, INFINITY).unwrap();
+            set_own(Resource::Cpu, INFINITY, INFINITY).unwrap();
             assert_eq!(get(Resource::Cpu), (INFINITY, INFINITY));
             vec![]
         });
@@ -160,10 +164,10 @@ mod tests {
 
     #[test]
     fn refusals_name_the_limit() {
-        let error = set(Resource::Nofile, 2, 1).unwrap_err();
+        let error = set_own(Resource::Nofile, 2, 1).unwrap_err();
         assert_eq!(error.to_string(), "RLIMIT_NOFILE: soft limit 2 is above hard limit 1");
         // Above fs.nr_open, which nobody may pass.
-        let error = set(Resource::Nofile, 1, INFINITY).unwrap_err();
+        let error = set_own(Resource::Nofile, 1, INFINITY).unwrap_err();
         assert_eq!(error.to_string(), "failed to set RLIMIT_NOFILE to 1:18446744073709551615");
     }
 }

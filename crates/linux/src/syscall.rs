@@ -87,3 +87,12 @@ pub(crate) fn reset_signals() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// `CLONE_NEW…` of an open namespace file (ioctl_nsfs(2), `NS_GET_NSTYPE`); `None` for any other
+/// file.
+pub(crate) fn namespace_type(file: BorrowedFd<'_>) -> Option<u64> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: the request takes no argument and changes nothing; other files answer ENOTTY.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE) };
+    u64::try_from(kind).ok()
+}

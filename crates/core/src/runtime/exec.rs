@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use lxcri_linux::pty;
 
 use super::Runtime;
 use super::create::write_pid_file;
@@ -69,19 +69,9 @@ impl Runtime<'_> {
 
 /// Connects to a console socket.
 pub(super) fn connect(path: &Path) -> Result<OwnedFd, Error> {
-    let connect = || -> rustix::io::Result<OwnedFd> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
-        Ok(socket)
-    };
-    connect().map_err(|errno| Error::Io {
+    pty::connect(path).map(OwnedFd::from).map_err(|source| Error::Io {
         what: "connect to console socket",
         path: path.to_owned(),
-        source: errno.into(),
+        source,
     })
 }

@@ -110,11 +110,10 @@ impl Entry {
         Lock::wait(&self.id, file, &path, patience)
     }
 
-    /// Whether a command is changing the container right now.
+    /// Whether another command is changing the container right now. Not for a command that holds
+    /// the lock itself: looking would let go of it.
     pub fn is_locked(&self) -> bool {
-        File::open(self.file("lock")).is_ok_and(|file| {
-            matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
-        })
+        File::open(self.file("lock")).is_ok_and(|file| Lock::is_held_by_another(&file))
     }
 
     pub(super) fn create_lock(&self) -> Result<Lock, StoreError> {
@@ -176,21 +175,37 @@ mod tests {
         assert_eq!(entry.read("x").unwrap(), b"old");
     }
 
+    /// The environment variable by which a test, run again as another process, gets its directory.
+    const OTHER: &str = "LXCRI_TEST_LOCK_OF_ANOTHER";
+
+    /// What another process finds: this very test, executed again.
+    fn seen_by_another(entry: &Entry) -> String {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::entry::tests::the_lock_is_held_by_one", "--nocapture"])
+            .env(OTHER, entry.path())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     #[test]
     fn the_lock_is_held_by_one() {
+        if let Some(path) = std::env::var_os(OTHER) {
+            let entry = Entry::new("c".parse().unwrap(), path.into());
+            let is_locked = entry.is_locked();
+            println!("locked: {is_locked}, {:?}", entry.lock(Duration::from_millis(20)));
+            return;
+        }
         let (_dir, entry, lock) = entry();
-        assert!(entry.is_locked());
-        let busy = entry.lock(Duration::from_millis(20));
-        assert!(matches!(busy, Err(StoreError::Busy { .. })));
+        assert!(seen_by_another(&entry).contains("locked: true, Err(Busy"));
         drop(lock);
-        assert!(!entry.is_locked());
-        assert!(entry.lock(Duration::ZERO).is_ok());
+        assert!(seen_by_another(&entry).contains("locked: false, Ok(Lock"));
     }
 
     #[test]
     fn a_lock_of_a_removed_container_is_no_lock() {
         let (_dir, entry, lock) = entry();
-        let file = File::open(entry.file("lock")).unwrap();
+        let file = new_lock_file(&entry.file("lock")).unwrap();
         entry.remove().unwrap();
         drop(lock);
         let late = Lock::wait(entry.id(), file, &entry.file("lock"), Duration::ZERO);

@@ -1,10 +1,18 @@
 //! The lock of one container: held by commands that change it, never waited for by those that
 //! only look or kill.
+//!
+//! A record lock of fcntl(2), not flock(2): it belongs to the process, so the init that `create`
+//! clones does not keep holding it. The other side of that: closing any descriptor of the file lets
+//! go of it, so nothing but this module opens it.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::StoreError;
 use crate::id::ContainerId;
@@ -15,7 +23,7 @@ pub struct Lock {
     _file: File,
 }
 
-/// Pause between two tries. flock(2) knows no time-out, and a lock is rarely waited for.
+/// Pause between two tries. A lock is rarely waited for, and the kernel's own wait has no time-out.
 const PAUSE: Duration = Duration::from_millis(2);
 
 impl Lock {
@@ -27,15 +35,15 @@ impl Lock {
     ) -> Result<Self, StoreError> {
         let deadline = Instant::now() + patience;
         loop {
-            match file.try_lock() {
+            match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                Err(Errno::AGAIN | Errno::ACCESS) if Instant::now() < deadline => {
                     std::thread::sleep(PAUSE);
                 }
-                Err(TryLockError::WouldBlock) => {
+                Err(Errno::AGAIN | Errno::ACCESS) => {
                     return Err(StoreError::Busy { id: id.to_string(), path: path.to_owned() });
                 }
-                Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path)(error)),
+                Err(error) => return Err(StoreError::io("lock", path)(error.into())),
             }
         }
         if is_still(&file, path) {
@@ -43,6 +51,12 @@ impl Lock {
         } else {
             Err(StoreError::NotFound { id: id.to_string() })
         }
+    }
+
+    /// Whether another process holds the lock of this file.
+    pub(super) fn is_held_by_another(file: &File) -> bool {
+        let wanted = Flock::from(FlockType::WriteLock);
+        fcntl_getlk(file, &wanted).is_ok_and(|held| held.is_some())
     }
 }
 

@@ -4,6 +4,7 @@
 use rustix::io::Errno;
 
 use super::Cgroup;
+use super::controllers::{limits_cpu, limits_memory};
 use super::convert::{check_list, check_shares, pids_max, set, set_unsigned};
 use super::directory::Directory;
 use super::error::{Error, MissingBecause, Result};
@@ -13,52 +14,41 @@ const LIMIT: &str = "memory.limit_in_bytes";
 const LIMIT_WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
 
 pub(super) fn apply(cgroup: &Cgroup, resources: &Resources) -> Result<()> {
-    if let Some(memory) = resources.memory.as_ref().filter(|m| **m != Memory::default()) {
-        let what = "memory limit";
-        with_controller(cgroup, what, "memory", &memory_requests(memory)?, |directory| {
-            apply_memory(directory, memory)
-        })?;
+    if let Some(memory) = &resources.memory {
+        check_memory(memory)?;
+        // Without the controller nobody disables the killer, so "do not disable" is true already.
+        let keep_killer = memory.disable_oom_killer == Some(false);
+        if limits_memory(memory) || keep_killer && cgroup.controller("memory").is_some() {
+            apply_memory(&open(cgroup, "memory limit", "memory")?, memory)?;
+        }
     }
     if let Some(cpu) = &resources.cpu {
-        let is_set = cpu_is_set(cpu);
-        with_controller(cgroup, "cpu limit", "cpu", &is_set, |d| apply_cpu(d, cpu))?;
         let lists = lists(cpu)?;
-        with_controller(cgroup, "cpu set", "cpuset", &!lists.is_empty(), |d| {
-            lists.iter().try_for_each(|(file, list)| d.write(file, list))
-        })?;
+        if limits_cpu(cpu) {
+            apply_cpu(&open(cgroup, "cpu limit", "cpu")?, cpu)?;
+        }
+        if !lists.is_empty() {
+            let directory = open(cgroup, "cpu set", "cpuset")?;
+            lists.iter().try_for_each(|(file, list)| directory.write(file, list))?;
+        }
     }
     if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
-        with_controller(cgroup, "pids limit", "pids", &true, |d| {
-            d.write("pids.max", &pids_max(limit))
-        })?;
+        open(cgroup, "pids limit", "pids")?.write("pids.max", &pids_max(limit))?;
     }
     Ok(())
 }
 
-/// Runs `set` with the controller's directory when there is something to set.
-fn with_controller(
-    cgroup: &Cgroup,
-    what: &str,
-    controller: &str,
-    needed: &bool,
-    set: impl FnOnce(&Directory) -> Result<()>,
-) -> Result<()> {
-    if !needed {
-        return Ok(());
-    }
-    match cgroup.open_controller(controller)? {
-        Some(directory) => set(&directory),
-        None => Err(Error::ControllerMissing {
-            what: what.into(),
-            controller: controller.into(),
-            place: cgroup.path(),
-            why: MissingBecause::NotMounted,
-        }),
-    }
+fn open(cgroup: &Cgroup, what: &str, controller: &str) -> Result<Directory> {
+    cgroup.open_controller(controller)?.ok_or_else(|| Error::ControllerMissing {
+        what: what.into(),
+        controller: controller.into(),
+        place: cgroup.path(),
+        why: MissingBecause::NotMounted,
+    })
 }
 
-/// Checks the values; whether there is anything to write.
-fn memory_requests(memory: &Memory) -> Result<bool> {
+/// What the kernel would refuse with a number only, or only after the first write.
+fn check_memory(memory: &Memory) -> Result<()> {
     if let Some(swappiness) = memory.swappiness
         && swappiness > 100
     {
@@ -78,12 +68,7 @@ fn memory_requests(memory: &Memory) -> Result<bool> {
             reason: "is lower than the memory limit, which it includes",
         });
     }
-    let check_only = Memory {
-        check_before_update: memory.check_before_update,
-        disable_oom_killer: memory.disable_oom_killer.filter(|disable| !disable),
-        ..Memory::default()
-    };
-    Ok(*memory != check_only || memory.disable_oom_killer.is_some())
+    Ok(())
 }
 
 fn apply_memory(directory: &Directory, memory: &Memory) -> Result<()> {
@@ -167,11 +152,6 @@ fn read_number(directory: &Directory, file: &str) -> Result<u64> {
     text.trim().parse().map_err(|_| Error::Content { path, content: text.trim().to_owned() })
 }
 
-fn cpu_is_set(cpu: &Cpu) -> bool {
-    let rest = Cpu { cpus: cpu.cpus.clone(), mems: cpu.mems.clone(), ..Cpu::default() };
-    *cpu != rest
-}
-
 fn lists(cpu: &Cpu) -> Result<Vec<(&'static str, &str)>> {
     let mut writes = Vec::new();
     for (field, file, list) in
@@ -239,12 +219,10 @@ mod tests {
 
     #[test]
     fn memory_values_are_checked_before_anything_is_written() {
-        let memory = |m: Memory| memory_requests(&m);
+        let memory = |m: Memory| check_memory(&m);
         assert!(memory(Memory { swappiness: Some(101), ..Memory::default() }).is_err());
         assert!(memory(Memory { limit: Some(9), swap: Some(8), ..Memory::default() }).is_err());
-        assert!(memory(Memory { limit: Some(9), swap: Some(-1), ..Memory::default() }).unwrap());
-        let check = Memory { check_before_update: Some(true), ..Memory::default() };
-        assert!(!memory(check).unwrap());
+        assert!(memory(Memory { limit: Some(9), swap: Some(-1), ..Memory::default() }).is_ok());
     }
 
     #[test]
@@ -252,6 +230,5 @@ mod tests {
         let cpu = Cpu { cpus: Some("0-1".into()), mems: Some(String::new()), ..Cpu::default() };
         assert_eq!(lists(&cpu).unwrap(), [("cpuset.cpus", "0-1")]);
         assert!(lists(&Cpu { mems: Some("0\n".into()), ..Cpu::default() }).is_err());
-        assert!(!cpu_is_set(&cpu));
     }
 }

@@ -191,4 +191,74 @@ mod tests {
         };
         assert!(refuse_v1_memory(&harmless).is_ok());
     }
+
+    /// A directory with empty plain files: the same writes, visible afterwards.
+    fn fake(files: &[&str]) -> (tempfile::TempDir, Directory) {
+        let directory = tempfile::tempdir().unwrap();
+        for file in files {
+            std::fs::write(directory.path().join(file), "").unwrap();
+        }
+        let opened = Directory::open(directory.path()).unwrap();
+        (directory, opened)
+    }
+
+    fn resources(json: &str) -> Resources {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn every_limit_is_written() {
+        let expected = [
+            ("memory.max", "1000"),
+            ("memory.swap.max", "500"),
+            ("memory.low", "max"),
+            ("cpu.weight", "59"),
+            ("cpu.max", "5000 10000"),
+            ("cpu.max.burst", "100"),
+            ("cpu.idle", "1"),
+            ("cpuset.cpus", "0-1"),
+            ("cpuset.mems", "0"),
+            ("pids.max", "max"),
+        ];
+        let files: Vec<_> = expected.iter().map(|(file, _)| *file).collect();
+        let (_keep, directory) = fake(&files);
+        let json = r#"{"memory":{"limit":1000,"swap":1500,"reservation":-1},
+            "cpu":{"shares":512,"quota":5000,"period":10000,"burst":100,"idle":1,"cpus":"0-1","mems":"0"},
+            "pids":{"limit":-1}}"#;
+        apply(&directory, &resources(json)).unwrap();
+        for (file, value) in expected {
+            assert_eq!(directory.read(file).unwrap(), value, "{file}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_asked_is_not_written() {
+        let (_keep, directory) = fake(&[]);
+        let json = r#"{"memory":{"limit":0,"disableOOMKiller":false},"cpu":{"shares":0,"cpus":""},"pids":{}}"#;
+        apply(&directory, &resources(json)).unwrap();
+        // Swap that is forbidden or unlimited needs no accounting; a real limit does.
+        apply(&directory, &resources(r#"{"memory":{"swap":-1}}"#)).unwrap();
+        let (_keep, directory) = fake(&["memory.max"]);
+        apply(&directory, &resources(r#"{"memory":{"limit":9,"swap":9}}"#)).unwrap();
+        assert!(apply(&directory, &resources(r#"{"memory":{"limit":9,"swap":10}}"#)).is_err());
+        assert!(apply(&directory, &resources(r#"{"pids":{"limit":1}}"#)).is_err());
+        assert!(apply(&directory, &resources(r#"{"cpu":{"realtimePeriod":1}}"#)).is_err());
+    }
+
+    #[test]
+    fn a_limit_below_the_usage_is_refused_when_asked() {
+        let (keep, directory) = fake(&["memory.max"]);
+        std::fs::write(keep.path().join("memory.current"), "100\n").unwrap();
+        let check = r#"{"memory":{"limit":99,"checkBeforeUpdate":true}}"#;
+        let e = apply(&directory, &resources(check)).unwrap_err();
+        assert!(matches!(e, Error::BelowUsage { limit: 99, usage: 100, .. }), "{e}");
+        assert_eq!(directory.read("memory.max").unwrap(), "");
+        for json in [
+            r#"{"memory":{"limit":100,"checkBeforeUpdate":true}}"#,
+            r#"{"memory":{"limit":-1,"checkBeforeUpdate":true,"swap":-1}}"#,
+            r#"{"memory":{"limit":99}}"#,
+        ] {
+            assert!(apply(&directory, &resources(json)).is_ok(), "{json}");
+        }
+    }
 }

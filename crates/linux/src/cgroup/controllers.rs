@@ -50,7 +50,7 @@ fn needs(resources: &Resources) -> Vec<Need> {
     needs
 }
 
-fn limits_memory(memory: &Memory) -> bool {
+pub(super) fn limits_memory(memory: &Memory) -> bool {
     let values = [memory.limit, memory.reservation, memory.swap, memory.kernel, memory.kernel_tcp];
     values.into_iter().any(|v| set(v).is_some())
         || memory.swappiness.is_some()
@@ -58,7 +58,7 @@ fn limits_memory(memory: &Memory) -> bool {
         || memory.use_hierarchy.is_some()
 }
 
-fn limits_cpu(cpu: &Cpu) -> bool {
+pub(super) fn limits_cpu(cpu: &Cpu) -> bool {
     let times = [cpu.shares, cpu.period, cpu.realtime_period];
     times.into_iter().any(|v| set_unsigned(v).is_some())
         || [cpu.quota, cpu.realtime_runtime].into_iter().any(|v| set(v).is_some())
@@ -263,5 +263,43 @@ mod tests {
         assert_eq!(plus(&["cpu", "memory"]), "+cpu +memory");
         assert!(lists("cpuset cpu io\n", "cpu"));
         assert!(!lists("cpuset io\n", "cpu"));
+    }
+
+    fn fake_tree(offered: &str, enabled: &str) -> (tempfile::TempDir, Place) {
+        let mount = tempfile::tempdir().unwrap();
+        let leaf = mount.path().join("a/ct");
+        std::fs::create_dir_all(&leaf).unwrap();
+        for directory in [mount.path(), &mount.path().join("a")] {
+            std::fs::write(directory.join("cgroup.controllers"), offered).unwrap();
+            std::fs::write(directory.join("cgroup.subtree_control"), enabled).unwrap();
+        }
+        std::fs::write(leaf.join("cgroup.controllers"), enabled).unwrap();
+        let place =
+            Place { controllers: Vec::new(), mount: mount.path().to_owned(), path: "a/ct".into() };
+        (mount, place)
+    }
+
+    fn control(mount: &tempfile::TempDir, below: &str) -> String {
+        std::fs::read_to_string(mount.path().join(below).join("cgroup.subtree_control")).unwrap()
+    }
+
+    #[test]
+    fn controllers_are_enabled_from_the_root_to_the_parent() {
+        let (mount, place) = fake_tree("cpu memory hugetlb\n", "");
+        let leaf = Directory::open(&place.directory()).unwrap();
+        hand_down(&place, &leaf, &[Need::new("x", "hugetlb")]).unwrap();
+        assert_eq!(control(&mount, ""), "+cpu +hugetlb +memory");
+        assert_eq!(control(&mount, "a"), "+cpu +hugetlb +memory");
+        let missing = hand_down(&place, &leaf, &[Need::new("pids limit", "pids")]).unwrap_err();
+        assert!(matches!(missing, Error::ControllerMissing { why: MissingBecause::NotInTree, .. }));
+    }
+
+    #[test]
+    fn nothing_is_written_when_all_is_there() {
+        let all = "cpu cpuset io memory pids\n";
+        let (mount, place) = fake_tree(all, all);
+        let leaf = Directory::open(&place.directory()).unwrap();
+        hand_down(&place, &leaf, &[Need::new("pids limit", "pids")]).unwrap();
+        assert_eq!(control(&mount, ""), all);
     }
 }

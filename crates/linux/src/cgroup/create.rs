@@ -79,7 +79,8 @@ impl Cgroup {
         for place in &self.v1 {
             make(place, created)?;
             if place.controllers.iter().any(|c| c == "cpuset") {
-                inherit_cpuset(&place.mount, &place.directory())?;
+                let path = place.directory();
+                inherit_cpuset(&place.mount, &path, created.leaves.last() == Some(&path))?;
             }
         }
         if let Some(place) = &self.v2 {
@@ -150,11 +151,11 @@ fn refuse_if_used(path: &Path) -> Result<()> {
 
 /// A new v1 cpuset is empty and takes no process; it gets what its parent has (kernel:
 /// cgroup-v1/cpusets.rst). Parents that we made just now are empty as well.
-fn inherit_cpuset(mount: &Path, path: &Path) -> Result<()> {
+fn inherit_cpuset(mount: &Path, path: &Path, just_made: bool) -> Result<()> {
     let mut chain: Vec<&Path> = path.ancestors().take_while(|p| *p != mount).collect();
     chain.push(mount);
-    // Up to the first one that has both, then down again.
-    let mut index = 0;
+    // Up to the first one that has both, then down again. The one just made needs no look.
+    let mut index = usize::from(just_made);
     let mut values = [String::new(), String::new()];
     while index < chain.len() {
         values = cpuset_of(chain[index])?;

@@ -4,8 +4,8 @@
 //! security/device_cgroup.c). Writing only the difference keeps the devices of a running container
 //! usable while its rules are replaced.
 
-use super::devices::{Access, Rule};
-use super::directory::Directory;
+use super::devices::{Access, DEFAULT_ALLOWED_DEVICES, Rule};
+use super::directory::{Directory, write_once};
 use super::error::{Error, Result};
 use super::resources::DeviceType;
 
@@ -51,9 +51,21 @@ pub(super) fn apply(directory: &Directory, rules: &[Rule], fresh: bool) -> Resul
         // With the default "allow" the kernel does not show the exceptions, so they are unknown.
         (!list.allow_by_default).then_some(list)
     };
-    for write in transition(current.as_ref(), &target) {
-        let file = if write.allow { "devices.allow" } else { "devices.deny" };
-        directory.write(file, &write.text)?;
+    let writes = transition(current.as_ref(), &target);
+    // Writes to one file follow each other, so that it is opened once for all of them.
+    for run in writes.chunk_by(|a, b| a.allow == b.allow) {
+        write_run(directory, run)?;
+    }
+    Ok(())
+}
+
+fn write_run(directory: &Directory, run: &[Write]) -> Result<()> {
+    let allow = run.first().is_some_and(|write| write.allow);
+    let file = if allow { "devices.allow" } else { "devices.deny" };
+    let fd = directory.open_for_writing(file)?;
+    for write in run {
+        write_once(&fd, write.text.as_bytes())
+            .map_err(|e| directory.write_failed(file, &write.text, e))?;
     }
     Ok(())
 }
@@ -103,7 +115,11 @@ impl List {
         for exception in &mut self.exceptions {
             if exception.key == key {
                 exception.access &= !rule.access.bits();
-            } else if overlap(exception.key, key) && exception.access & rule.access.bits() != 0 {
+            } else if overlap(exception.key, key)
+                && exception.access & rule.access.bits() != 0
+                // What the configuration denies by name stays denied; it did not ask for these.
+                && !DEFAULT_ALLOWED_DEVICES.contains(rule)
+            {
                 return Err(Error::Invalid {
                     field: "devices".into(),
                     value: describe(rule),
@@ -288,6 +304,14 @@ mod tests {
         let apart =
             [rule(true, DeviceType::Char, 1, Some(3), 2), rule(false, DeviceType::All, 0, None, 4)];
         assert_eq!(emulate(&apart).unwrap().exceptions.len(), 1);
+    }
+
+    #[test]
+    fn the_default_devices_never_clash_with_a_configuration() {
+        let allow_all = Rule { allow: true, ..DENY_ALL };
+        let mut rules = vec![DENY_ALL, allow_all, rule(false, DeviceType::Block, 8, None, 7)];
+        rules.extend(DEFAULT_ALLOWED_DEVICES);
+        assert_eq!(lines(&transition(None, &emulate(&rules).unwrap())), ["+a", "-b 8:* rwm"]);
     }
 
     #[test]

@@ -63,6 +63,13 @@ impl Directory {
         failed(format!("write {value:?} to"), &self.path.join(file), e)
     }
 
+    /// Opens a control file for several writes.
+    pub(super) fn open_for_writing(&self, file: &str) -> Result<OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        rustix::fs::openat(&self.fd, file, flags, Mode::empty())
+            .map_err(|e| failed("open", &self.path.join(file), e))
+    }
+
     pub(super) fn read(&self, file: &str) -> Result<String> {
         read_file(self.fd.as_fd(), file).map_err(|e| failed("read", &self.path.join(file), e))
     }
@@ -121,12 +128,16 @@ pub(super) fn read_file(
     })
 }
 
-fn read_to_end(fd: &OwnedFd, bytes: &mut Vec<u8>) -> std::result::Result<(), Errno> {
-    let mut chunk = [0_u8; 4096];
+/// Reads until the end of the file.
+pub(super) fn read_to_end(fd: &OwnedFd, bytes: &mut Vec<u8>) -> std::result::Result<(), Errno> {
     loop {
-        match rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut chunk))? {
-            0 => return Ok(()),
-            n => bytes.extend_from_slice(&chunk[..n]),
+        if bytes.capacity() - bytes.len() < 1024 {
+            bytes.reserve(4096);
+        }
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(bytes)) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
         }
     }
 }

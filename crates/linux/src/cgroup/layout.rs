@@ -1,11 +1,12 @@
 //! Which cgroup hierarchies this machine shows us: only v1, only v2, or both (hybrid).
 
-use std::fs;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use super::directory::failed;
+use super::directory::{failed, read_to_end};
 use super::error::{Error, Result};
 use super::mountinfo::{self, CgroupMount, OwnCgroup};
 
@@ -22,6 +23,17 @@ pub enum LayoutKind {
     Hybrid,
     /// One v2 tree.
     V2,
+}
+
+/// `v2`, `v1` or `hybrid`, for tables.
+impl fmt::Display for LayoutKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::V2 => "v2",
+            Self::V1 => "v1",
+            Self::Hybrid => "hybrid",
+        })
+    }
 }
 
 /// A hierarchy as it is mounted here.
@@ -91,11 +103,14 @@ impl Layout {
     }
 }
 
+/// Both files tell no size, so they are read in large pieces: a few calls instead of a dozen.
 fn read(path: &str) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|e| match rustix::io::Errno::from_io_error(&e) {
-        Some(errno) => failed("read", Path::new(path), errno),
-        None => Error::File { action: "read".into(), path: path.into(), source: e },
-    })
+    let file = |e| failed("read", Path::new(path), e);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(file)?;
+    let mut bytes = Vec::with_capacity(16 * 1024);
+    read_to_end(&fd, &mut bytes).map_err(file)?;
+    Ok(bytes)
 }
 
 /// Of several mounts of one hierarchy the one at the usual place, otherwise the first.

@@ -109,6 +109,8 @@ mod tests {
     fn places() {
         let hybrid = layout("/api/x", "/", true);
         let v2 = layout("/", "/user.slice/s.scope", false);
+        let top = layout("/", "/own", false);
+        let root = layout("/", "/", false);
         let plan = |layout, path| paths(&Cgroup::plan(layout, path, "ct").unwrap());
         assert_eq!(plan(&hybrid, Some("/a//b/./c/")), (vec!["a/b/c".into()], "a/b/c".into()));
         assert_eq!(plan(&hybrid, Some("a/b")), (vec!["api/x/a/b".into()], "a/b".into()));
@@ -116,8 +118,8 @@ mod tests {
         assert_eq!(plan(&hybrid, Some("")), (vec!["api/x/ct".into()], "ct".into()));
         assert_eq!(plan(&v2, None), (vec![], "user.slice/ct".into()));
         assert_eq!(plan(&v2, Some("/ct")), (vec![], "ct".into()));
-        assert_eq!(plan(&layout("/", "/own", false), None), (vec![], "ct".into()));
-        assert_eq!(plan(&layout("/", "/", false), None), (vec![], "ct".into()));
+        assert_eq!(plan(&top, None), (vec![], "ct".into()));
+        assert_eq!(plan(&root, None), (vec![], "ct".into()));
     }
 
     #[test]

@@ -8,12 +8,14 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::directory::{Directory, failed, read_file};
+use super::directory::{Directory, failed, read_file, write_once};
 use super::error::{Error, Result};
 use super::tree::{Visitor, walk};
 use super::{Cgroup, Place};
 
 const PROCS: &str = "cgroup.procs";
+/// When to stop trying to move a process that cannot be moved yet: after 63 ms altogether.
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 impl Cgroup {
     /// Moves a process into the cgroup of every hierarchy.
@@ -76,19 +78,20 @@ impl Cgroup {
 }
 
 fn join(place: &Place, pid: i32) -> Result<()> {
-    let directory = Directory::open(&place.directory())?;
+    let path = place.directory().join(PROCS);
+    let fd = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| failed("open", &path, e))?;
     let pid = pid.to_string();
     let mut pause = Duration::from_millis(1);
-    // EINVAL: a task that is still being forked cannot be moved yet (kernel: TASK_NEW).
-    for _ in 0..6 {
-        match directory.try_write(PROCS, &pid) {
-            Err(Errno::INVAL) => sleep(pause),
-            Ok(()) => return Ok(()),
-            Err(e) => return Err(directory.write_failed(PROCS, &pid, e)),
+    loop {
+        match write_once(&fd, pid.as_bytes()) {
+            Ok(_) => return Ok(()),
+            // A task that is still being forked cannot be moved yet (kernel: TASK_NEW).
+            Err(Errno::INVAL) if pause < LONGEST_PAUSE => sleep(pause),
+            Err(e) => return Err(failed(format!("move process {pid} by"), &path, e)),
         }
         pause *= 2;
     }
-    directory.write(PROCS, &pid)
 }
 
 /// All processes in `directory` and below.

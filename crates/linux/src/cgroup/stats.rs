@@ -316,4 +316,36 @@ mod tests {
         );
         assert_eq!(stats.throttling.throttled_time, 2_000);
     }
+
+    #[test]
+    fn a_v2_directory() {
+        let keep = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| std::fs::write(keep.path().join(file), text).unwrap();
+        let directory = Directory::open(keep.path()).unwrap();
+        assert_eq!(v2(&directory).unwrap(), Stats::default());
+        write("cpu.stat", "usage_usec 3\nnr_throttled 2\n");
+        write("memory.current", "100\n");
+        write("memory.max", "max\n");
+        write("memory.peak", "150\n");
+        write("memory.stat", "anon 60\nfile 40\n");
+        write("memory.events", "low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\n");
+        write("memory.swap.current", "5\n");
+        write("memory.swap.max", "max\n");
+        write("pids.current", "3\n");
+        write("pids.max", "max\n");
+        let json = serde_json::to_value(v2(&directory).unwrap()).unwrap();
+        assert_eq!(json["cpu"]["usage"]["total"], 3000);
+        assert_eq!(json["cpu"]["throttling"]["throttledPeriods"], 2);
+        assert_eq!(json["memory"]["cache"], 40);
+        assert_eq!(json["memory"]["usage"]["max"], 150);
+        assert_eq!(json["memory"]["usage"]["failcnt"], 7);
+        assert_eq!(json["memory"]["usage"]["limit"], u64::MAX);
+        assert_eq!(json["memory"]["swap"]["usage"], 105);
+        assert_eq!(json["memory"]["swap"]["limit"], u64::MAX);
+        assert_eq!(json["memory"]["raw"]["anon"], 60);
+        assert_eq!(json["memory"]["event_count"]["oom_kill"], 1);
+        assert_eq!(json["pids"], serde_json::json!({"current": 3, "limit": 0}));
+        write("pids.max", "many\n");
+        assert!(matches!(v2(&directory), Err(Error::Content { .. })));
+    }
 }

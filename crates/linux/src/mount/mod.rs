@@ -16,7 +16,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
-pub use options::{Attributes, Bind, KNOWN_OPTIONS, Options, Propagation};
+pub use options::{Attributes, Bind, KNOWN_OPTIONS, Options, Propagation, PropagationKind};
 pub use setattr::set_attributes;
 
 /// Longest value fsconfig(2) takes, in bytes without the NUL (fs/fsopen.c); longer ones go through
@@ -179,13 +179,8 @@ pub fn pivot_into(root: impl AsFd) -> Result<(), MountError> {
     rustix::process::pivot_root(".", ".").map_err(io_error("pivot_root"))?;
     // What is unmounted below the old root must not be unmounted on the host.
     rustix::process::fchdir(&old).map_err(io_error("fchdir to old root"))?;
-    set_attributes(
-        &old,
-        true,
-        Attributes::default(),
-        Some(Propagation { kind: options::PropagationKind::Slave, recursive: true }),
-    )
-    .map_err(|source| MountError::Io { what: "make old root a slave", source })?;
+    set_attributes(&old, true, Attributes::default(), Some(Propagation::SLAVE))
+        .map_err(|source| MountError::Io { what: "make old root a slave", source })?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(io_error("unmount old root"))?;
     rustix::process::chdir("/").map_err(io_error("chdir /"))
 }

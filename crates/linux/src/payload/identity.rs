@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread;
 
-use super::{Payload, PayloadError, chained, step};
-use crate::capability;
+use super::{CapabilitySets, Payload, PayloadError, chained, step};
+use crate::capability::{self, Set};
 
 /// Most of a passwd file that is read, in bytes: it comes from an image.
 const PASSWD_MAX: u64 = 1 << 20;
@@ -17,7 +17,7 @@ const PASSWD_MAX: u64 = 1 << 20;
 /// Changes groups, ids and capabilities.
 pub(super) fn assume(payload: &Payload) -> Result<(), PayloadError> {
     let other = |what: &'static str| move |error: capability::Error| step(what)(chained(error));
-    let sets = &payload.capabilities;
+    let sets = &attainable(&payload.capabilities).map_err(other("read our own capabilities"))?;
     capability::drop_bounding(sets.bounding).map_err(other("drop bounding capabilities"))?;
     thread::set_keep_capabilities(true).map_err(step("keep capabilities"))?;
     set_groups(&payload.groups)?;
@@ -31,6 +31,37 @@ pub(super) fn assume(payload: &Payload) -> Result<(), PayloadError> {
     capability::set_thread(sets.effective, sets.permitted, sets.inheritable)
         .map_err(other("set capabilities"))?;
     capability::set_ambient(sets.ambient).map_err(other("set ambient capabilities"))
+}
+
+/// What can be granted of the wanted sets: nothing that we do not have ourselves, and ambient only
+/// what is also permitted and inheritable (capabilities(7)). The rest is told and left out, as the
+/// runtime specification asks (config.md, "capabilities").
+fn attainable(wanted: &CapabilitySets) -> Result<CapabilitySets, capability::Error> {
+    let own = capability::current()?;
+    let limit = |name: &str, wanted: Set, ceiling: Set| {
+        for bit in wanted.without(ceiling).iter() {
+            log::warn!("cannot grant {} ({name})", capability::name(bit));
+        }
+        wanted.intersection(ceiling)
+    };
+    let permitted = limit("permitted", wanted.permitted, own.permitted);
+    let inheritable = limit("inheritable", wanted.inheritable, own.bounding.union(own.inheritable));
+    Ok(CapabilitySets {
+        bounding: limit("bounding", wanted.bounding, own.bounding),
+        effective: limit("effective", wanted.effective, permitted),
+        ambient: ambient(wanted.ambient, permitted.intersection(inheritable)),
+        permitted,
+        inheritable,
+    })
+}
+
+/// Ambient capabilities have to be inheritable, too. `runc spec` of some versions lists them in one
+/// set alone, so what is left out for that reason is no warning on every run.
+fn ambient(wanted: Set, ceiling: Set) -> Set {
+    for bit in wanted.without(ceiling).iter() {
+        log::info!("{} cannot be ambient: it is not inheritable", capability::name(bit));
+    }
+    wanted.intersection(ceiling)
 }
 
 fn set_groups(groups: &[u32]) -> Result<(), PayloadError> {

@@ -87,8 +87,14 @@ mod tests {
         ];
         for command in hostile {
             let text = [b"42 (", command, b") S ", TAIL.as_bytes(), b"\n"].concat();
-            let wanted =
-                Stat { state: 'S', ppid: 7, pgrp: 8, session: 9, start_time_ticks: 123_456_789 };
+            let wanted = Stat {
+                state: 'S',
+                ppid: 7,
+                pgrp: 8,
+                session: 9,
+                threads: 1,
+                start_time_ticks: 123_456_789,
+            };
             assert_eq!(parse_stat(&text), Ok(wanted), "{}", command.escape_ascii());
         }
     }

@@ -66,11 +66,11 @@ fn paths_stay_beneath_and_follow_nothing() {
 #[test]
 fn oom_score() {
     let proc = Proc::open().unwrap();
-    assert!(matches!(proc.set_oom_score_adj(1001), Err(Error::OomScore(1001))));
-    assert!(matches!(proc.set_oom_score_adj(i32::MIN), Err(Error::OomScore(_))));
+    assert!(matches!(proc.set_oom_score_adj(1, 1001), Err(Error::OomScore(1001))));
+    assert!(matches!(proc.set_oom_score_adj(1, i32::MIN), Err(Error::OomScore(_))));
     let outcome = forked_child::run(|| {
         let before = proc.oom_score_adj(own_pid()).unwrap();
-        proc.set_oom_score_adj(before + 5).unwrap();
+        proc.set_oom_score_adj(own_pid(), before + 5).unwrap();
         (proc.oom_score_adj(own_pid()).unwrap() - before).to_le_bytes().to_vec()
     });
     assert_eq!(outcome.output, 5i32.to_le_bytes());

@@ -97,7 +97,7 @@ pub fn receive_fd(socket: BorrowedFd<'_>) -> Result<(OwnedFd, String), Error> {
 }
 
 /// Connects, also where the path is longer than an address can be: then by way of its directory.
-fn connect(path: &Path) -> std::io::Result<UnixStream> {
+pub fn connect(path: &Path) -> std::io::Result<UnixStream> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return UnixStream::connect(path);
     };

@@ -1,0 +1,118 @@
+//! What this room does with each field of config.json. `docs/reference/oci-coverage.md` is made from
+//! this table; a test checks that every conformance case named here exists.
+
+use lxcri_core::coverage::{Coverage, Row, applied, ignored, refused};
+
+const LATER: &str = "the native backend does not apply it yet";
+const OTHER_PLATFORM: &str = "it is for another platform";
+
+const ROWS: &[Row] = &[
+    applied("ociVersion", "lifecycle/state_fields"),
+    applied("annotations", "lifecycle/annotations"),
+    // Root and identity
+    applied("root.path", "rootfs/is_the_root"),
+    applied("root.readonly", "rootfs/readonly"),
+    applied("hostname", "rootfs/hostname"),
+    applied("domainname", "rootfs/domainname"),
+    // Process
+    applied("process.args", "process/args"),
+    applied("process.env", "process/env"),
+    applied("process.cwd", "process/cwd"),
+    applied("process.terminal", "terminal/console_socket"),
+    applied("process.consoleSize", "terminal/console_size"),
+    applied("process.user.uid", "user/uid_and_gid"),
+    applied("process.user.gid", "user/uid_and_gid"),
+    applied("process.user.umask", "user/umask"),
+    applied("process.user.additionalGids", "user/additional_gids"),
+    refused("process.user.username", OTHER_PLATFORM),
+    applied("process.capabilities", "user/capabilities_of_user"),
+    applied("process.rlimits", "process/rlimits"),
+    applied("process.noNewPrivileges", "process/no_new_privileges"),
+    applied("process.oomScoreAdj", "process/oom_score_adj"),
+    applied("process.apparmorProfile", "refused/apparmor"),
+    refused("process.selinuxLabel", LATER),
+    refused("process.scheduler", LATER),
+    refused("process.ioPriority", LATER),
+    refused("process.execCPUAffinity", LATER),
+    refused("process.commandLine", OTHER_PLATFORM),
+    // Mounts
+    applied("mounts[].destination", "mounts/bind"),
+    applied("mounts[].source", "mounts/bind"),
+    applied("mounts[].type", "mounts/tmpfs"),
+    applied("mounts[].options", "mounts/options"),
+    refused("mounts[].options[]=idmap", LATER),
+    refused("mounts[].options[]=ridmap", LATER),
+    refused("mounts[].options[]=remount", LATER),
+    refused("mounts[].options[]=tmpcopyup", LATER),
+    refused("mounts[].uidMappings", LATER),
+    refused("mounts[].gidMappings", LATER),
+    // Hooks
+    applied("hooks.prestart", "hooks/prestart"),
+    applied("hooks.createRuntime", "hooks/create_runtime"),
+    applied("hooks.createContainer", "hooks/create_container"),
+    applied("hooks.startContainer", "hooks/start_container"),
+    applied("hooks.poststart", "hooks/poststart"),
+    applied("hooks.poststop", "hooks/poststop"),
+    // Namespaces and what lives in them
+    applied("linux.namespaces[].type", "namespaces/new_pid"),
+    applied("linux.namespaces[].path", "namespaces/join_network"),
+    applied("linux.uidMappings", "namespaces/user_mappings"),
+    applied("linux.gidMappings", "namespaces/user_mappings"),
+    applied("linux.timeOffsets", "namespaces/time_offsets"),
+    applied("linux.sysctl", "sysctl/network"),
+    refused("linux.netDevices", LATER),
+    // Files and devices
+    applied("linux.devices", "devices/configured"),
+    applied("linux.maskedPaths", "paths/masked_file"),
+    applied("linux.readonlyPaths", "paths/readonly_file"),
+    applied("linux.rootfsPropagation", "rootfs/propagation_shared"),
+    refused("linux.mountLabel", LATER),
+    // Rights
+    applied("linux.seccomp.defaultAction", "seccomp/default_action"),
+    applied("linux.seccomp.defaultErrnoRet", "seccomp/default_errno_ret"),
+    applied("linux.seccomp.architectures", "seccomp/foreign_architectures"),
+    applied("linux.seccomp.flags", "seccomp/log_and_flags"),
+    applied("linux.seccomp.syscalls", "seccomp/errno"),
+    refused("linux.seccomp.listenerPath", LATER),
+    refused("linux.seccomp.listenerMetadata", LATER),
+    applied("linux.personality", "refused/personality"),
+    // Control groups
+    applied("linux.cgroupsPath", "resources/path_absolute"),
+    applied("linux.resources.devices", "devices/denied"),
+    applied("linux.resources.memory.limit", "resources/memory"),
+    applied("linux.resources.memory.reservation", "resources/memory_reservation"),
+    applied("linux.resources.memory.swap", "resources/memory_swap"),
+    refused("linux.resources.memory.kernel", "Linux has no such limit any more"),
+    refused("linux.resources.memory.kernelTCP", LATER),
+    refused("linux.resources.memory.swappiness", LATER),
+    refused("linux.resources.memory.disableOOMKiller", LATER),
+    ignored("linux.resources.memory.useHierarchy", "every kernel in use does so"),
+    refused("linux.resources.memory.checkBeforeUpdate", LATER),
+    applied("linux.resources.cpu.shares", "resources/cpu_shares"),
+    applied("linux.resources.cpu.quota", "resources/cpu_quota"),
+    applied("linux.resources.cpu.period", "resources/cpu_quota"),
+    refused("linux.resources.cpu.burst", LATER),
+    refused("linux.resources.cpu.realtimeRuntime", LATER),
+    refused("linux.resources.cpu.realtimePeriod", LATER),
+    refused("linux.resources.cpu.idle", LATER),
+    applied("linux.resources.cpu.cpus", "resources/cpuset"),
+    applied("linux.resources.cpu.mems", "resources/cpuset"),
+    applied("linux.resources.pids.limit", "resources/pids"),
+    applied("linux.resources.unified", "resources/unified"),
+    refused("linux.resources.blockIO", LATER),
+    refused("linux.resources.hugepageLimits", LATER),
+    refused("linux.resources.network", LATER),
+    refused("linux.resources.rdma", LATER),
+    refused("linux.intelRdt", LATER),
+    refused("linux.memoryPolicy", LATER),
+    // Other platforms
+    ignored("platform", "the specification dropped it"),
+    ignored("solaris", OTHER_PLATFORM),
+    ignored("windows", OTHER_PLATFORM),
+    ignored("vm", OTHER_PLATFORM),
+    ignored("zos", OTHER_PLATFORM),
+    ignored("freebsd", OTHER_PLATFORM),
+];
+
+/// The table.
+pub(crate) const COVERAGE: Coverage = Coverage::new(ROWS);

@@ -1,0 +1,159 @@
+//! `create`: clones the container's init into its namespaces and cgroup and sees it through to the
+//! gate. Every step that makes something registers how to unmake it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use lxcri_core::Error;
+use lxcri_core::backend::{Container, Create};
+use lxcri_core::lifecycle::Status;
+use lxcri_core::oci::{Hooks, State};
+use lxcri_core::undo::Undo;
+use lxcri_linux::channel::{Channel, Message};
+use lxcri_linux::clone::{Child, clone_below, clone_into};
+use lxcri_linux::namespace::{self, Handle, Kind};
+use lxcri_linux::process::{self, Process};
+use lxcri_linux::procfs::Proc;
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::{NativeError, step};
+use crate::gate::Gate;
+use crate::init::{self, Init};
+use crate::plan::Plan;
+use crate::rootfs::{self, Sources};
+use crate::{hooks, namespaces};
+
+/// Makes the container.
+pub(crate) fn create(
+    container: &mut Container,
+    mut create: Create<'_>,
+    hook_timeout: Option<Duration>,
+) -> Result<(), Error> {
+    crate::plan::check_preserved(create.preserve_fds)?;
+    let plan = Plan::new(container, &mut create, hook_timeout)?;
+    let bundle = container.record.bundle.clone();
+    let files = rootfs::Plan {
+        spec: create.spec,
+        linux: &plan.linux,
+        bundle: &bundle,
+        cgroup: &plan.cgroup,
+        own_cgroup_namespace: plan.namespaces.has_own(Kind::Cgroup),
+        user_namespace: namespaces::has_user_namespace(&plan.linux),
+        no_pivot: plan.no_pivot,
+    };
+    plan.room_file(create.spec.hooks.as_ref()).write(&container.entry)?;
+    let mut undo = Undo::new();
+    let made = plan.cgroup.create(&plan.resources).map_err(NativeError::from)?;
+    undo.push("cgroup", move || made.undo());
+    plan.cgroup.apply(&plan.resources).map_err(NativeError::from)?;
+    let sources = rootfs::open(&files, &container.record.rootfs)?;
+    let gate = Gate::make(&container.entry)?;
+    let (ours, theirs) = Channel::pair().map_err(step("make a socket pair"))?;
+    let state = container.state(Status::Creating);
+    let proc = Proc::open().map_err(step("open /proc"))?;
+    let init = Init { plan: &plan, files, state, proc };
+    let child = spawn(init, sources, theirs, gate, &mut undo)?;
+    see_through(container, create.spec.hooks.as_ref(), &plan, &child, &ours)?;
+    undo.commit();
+    Ok(())
+}
+
+/// Clones init. What it inherits is closed on our side, so that only init holds the gate.
+fn spawn(
+    init: Init<'_>,
+    sources: Sources,
+    theirs: Channel,
+    gate: Gate,
+    undo: &mut Undo<'_>,
+) -> Result<Rc<Child>, NativeError> {
+    let plan = init.plan;
+    let namespaces = &plan.namespaces;
+    let directory = plan.cgroup.dir_fd()?;
+    let own_pids = namespaces.joins(Kind::Pid).map(enter_pids).transpose()?;
+    let flags = namespaces.clone_flags();
+    let run = move || init::main(init, sources, theirs, gate);
+    let cgroup = directory.as_ref().map(AsFd::as_fd);
+    let child = match namespaces.joins(Kind::User) {
+        None => clone_into(flags, cgroup, run),
+        Some(user) => clone_below(user, flags, cgroup, run),
+    };
+    if let Some(own) = own_pids {
+        Kind::Pid.join(own).map_err(step("return to our own pid namespace"))?;
+    }
+    let child = Rc::new(child.map_err(step("clone the container's init"))?);
+    let doomed = Rc::clone(&child);
+    undo.push("init", move || {
+        doomed.fd.signal(libc::SIGKILL)?;
+        doomed.fd.reap(true).map(drop)
+    });
+    Ok(child)
+}
+
+/// Makes our next child a member of a joined pid namespace. Processes there must not be able to
+/// look into it, or through it at us. Gives our own pid namespace, to return to.
+fn enter_pids(handle: &Handle) -> Result<OwnedFd, NativeError> {
+    process::hide().map_err(step("hide from the pid namespace's processes"))?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let own = rustix::fs::open("/proc/self/ns/pid", flags, Mode::empty())
+        .map_err(step("open our own pid namespace"))?;
+    handle.kind.join(&handle.fd).map_err(step("join the pid namespace"))?;
+    Ok(own)
+}
+
+/// The runtime's part while init prepares itself.
+fn see_through(
+    container: &mut Container,
+    hooks: Option<&Hooks>,
+    plan: &Plan<'_>,
+    child: &Child,
+    channel: &Channel,
+) -> Result<(), Error> {
+    let proc = Proc::open().map_err(step("open /proc"))?;
+    let namespaces = &plan.namespaces;
+    if namespaces.is_new(Kind::User) {
+        let privileged = rustix::process::geteuid().is_root();
+        namespace::write_id_maps(child.pid, &namespaces.uids, &namespaces.gids, !privileged)
+            .map_err(step("write the id mappings of the user namespace"))?;
+    }
+    plan.cgroup.add_v1(child.pid).map_err(NativeError::from)?;
+    plan.payload
+        .prepare_from_parent(&proc, child.pid)
+        .map_err(step("unable to start container process"))?;
+    // From here on a create that dies leaves a process; its pid has to be known before it goes on.
+    container.record.process = Some(Process::of(child.pid).map_err(step("read init's identity"))?);
+    container.entry.write_record(&container.record)?;
+    channel.send(&Message::Go).map_err(step("talk to init"))?;
+    loop {
+        match channel.receive().map_err(step("listen to init"))? {
+            Some(Message::Go) => return Ok(()),
+            Some(Message::YourTurn) => {
+                run_hooks(hooks, &container.state(Status::Creating), child.pid, plan.hook_timeout)?;
+                channel.send(&Message::Go).map_err(step("talk to init"))?;
+            }
+            Some(Message::Failed(text)) => return Err(NativeError::Init(text).into()),
+            None => return Err(died(child, plan)?.into()),
+        }
+    }
+}
+
+fn run_hooks(
+    hooks: Option<&Hooks>,
+    state: &State,
+    pid: i32,
+    timeout: Option<Duration>,
+) -> Result<(), NativeError> {
+    let Some(hooks) = hooks else { return Ok(()) };
+    let state = State { pid, ..state.clone() };
+    hooks::run("prestart", &hooks.prestart, &state, timeout)?;
+    hooks::run("createRuntime", &hooks.create_runtime, &state, timeout)
+}
+
+/// Init ended without a word: the kernel killed it, and mostly for want of memory.
+fn died(child: &Child, plan: &Plan<'_>) -> Result<NativeError, NativeError> {
+    let ended = child.fd.reap(true).map_err(step("wait for init"))?;
+    let how = ended.map_or_else(|| "unknown".to_owned(), |ended| ended.to_string());
+    let limited = plan.resources.memory.as_ref().is_some_and(|memory| memory.limit.is_some());
+    let guess = if limited { "; linux.resources.memory.limit may be too low" } else { "" };
+    Ok(NativeError::Init(format!("the container's init ended before it was ready ({how}){guess}")))
+}

@@ -1,0 +1,60 @@
+//! `delete`: processes, then the cgroup, then the poststop hooks. Every step may find its work done
+//! already.
+
+use std::time::Duration;
+
+use lxcri_core::Error;
+use lxcri_core::backend::Container;
+use lxcri_core::lifecycle::Status;
+use lxcri_core::oci::Spec;
+use lxcri_core::store::Entry;
+use lxcri_linux::cgroup::Cgroup;
+
+use crate::error::NativeError;
+use crate::hooks;
+use crate::room_file::RoomFile;
+
+/// Removes what the room made for a container.
+pub(crate) fn delete(container: &Container, hook_timeout: Option<Duration>) -> Result<(), Error> {
+    if !RoomFile::exists(&container.entry) {
+        // A create that was killed before it made anything of its own.
+        return Ok(());
+    }
+    let room = RoomFile::read(&container.entry)?;
+    crate::kill::end(container)?;
+    room.cgroup.remove().map_err(NativeError::from)?;
+    if room.has_poststop {
+        run_poststop(container, hook_timeout);
+    }
+    Ok(())
+}
+
+/// Failing poststop hooks are warnings (OCI runtime-spec `runtime.md`, "Lifecycle"), each hook
+/// runs.
+fn run_poststop(container: &Container, hook_timeout: Option<Duration>) {
+    let path = container.entry.file("config.json");
+    let spec = container.entry.read("config.json").map_err(Error::from);
+    let spec = spec.and_then(|bytes| Ok(Spec::parse(&bytes, &path)?));
+    let hooks = match spec {
+        Ok(spec) => spec.hooks.unwrap_or_default().poststop,
+        Err(error) => return log::warn!("{}: no poststop hooks are run: {error}", container.id()),
+    };
+    let state = container.state(Status::Stopped);
+    for hook in &hooks {
+        if let Err(error) = hooks::run("poststop", std::slice::from_ref(hook), &state, hook_timeout)
+        {
+            log::warn!("{}: {error}", container.id());
+        }
+    }
+}
+
+/// Removes what `native.json` alone says, for a container whose `state.json` is damaged.
+pub(crate) fn sweep(entry: &Entry) -> Result<bool, Error> {
+    if !RoomFile::exists(entry) {
+        return Ok(false);
+    }
+    let cgroup: Cgroup = RoomFile::read(entry)?.cgroup;
+    cgroup.kill_all(libc::SIGKILL).map_err(NativeError::from)?;
+    cgroup.remove().map_err(NativeError::from)?;
+    Ok(true)
+}

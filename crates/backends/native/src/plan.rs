@@ -1,0 +1,109 @@
+//! Everything that follows from a configuration, worked out before anything is made.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use lxcri_core::backend::{Container, Create};
+use lxcri_core::oci::{self, Linux};
+use lxcri_linux::cgroup::{Cgroup, Layout, Resources};
+use lxcri_linux::namespace::Kind;
+use lxcri_linux::payload::Payload;
+use lxcri_linux::sysctl;
+use lxcri_linux::terminal::Terminal;
+
+use crate::error::{NativeError, field, step};
+use crate::namespaces::Namespaces;
+use crate::payload::{Surroundings, translate};
+use crate::room_file::RoomFile;
+
+/// The plan of one container.
+#[derive(Debug)]
+pub(crate) struct Plan<'c> {
+    pub(crate) linux: Cow<'c, Linux>,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) payload: Payload,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) resources: Resources,
+    pub(crate) terminal: Option<Terminal>,
+    pub(crate) no_pivot: bool,
+    pub(crate) hook_timeout: Option<Duration>,
+}
+
+impl<'c> Plan<'c> {
+    /// Works the plan out. Opens namespaces and reads the host's cgroup layout; makes nothing.
+    pub(crate) fn new(
+        container: &Container,
+        create: &mut Create<'c>,
+        hook_timeout: Option<Duration>,
+    ) -> Result<Self, NativeError> {
+        let spec = create.spec;
+        let linux = spec.linux();
+        let namespaces = Namespaces::plan(&linux)?;
+        check_uts(spec, &namespaces)?;
+        check_sysctls(&linux, &namespaces)?;
+        let process = spec.process.clone().unwrap_or_default();
+        let around = Surroundings {
+            linux: &linux,
+            entry: &container.entry,
+            preserve_fds: create.preserve_fds,
+            keyring: !create.no_new_keyring,
+        };
+        let payload = translate(&process, &around)?;
+        let layout = Layout::detect()?;
+        let path = linux.cgroups_path.as_deref().filter(|path| !path.is_empty());
+        let cgroup = Cgroup::plan(&layout, path, container.id().as_str())
+            .map_err(field("linux.cgroupsPath"))?;
+        let terminal = create.console.take().map(|console| terminal(console, &process));
+        let resources = linux.resources.clone().unwrap_or_default();
+        let no_pivot = create.no_pivot;
+        Ok(Self { namespaces, payload, cgroup, resources, terminal, no_pivot, hook_timeout, linux })
+    }
+
+    /// What later commands have to know.
+    pub(crate) fn room_file(&self, hooks: Option<&oci::Hooks>) -> RoomFile {
+        RoomFile {
+            cgroup: self.cgroup.clone(),
+            own_pid_namespace: self.namespaces.is_new(Kind::Pid),
+            has_poststart: hooks.is_some_and(|hooks| !hooks.poststart.is_empty()),
+            has_poststop: hooks.is_some_and(|hooks| !hooks.poststop.is_empty()),
+        }
+    }
+}
+
+/// A terminal that hands its master to `console`.
+pub(crate) fn terminal(console: std::os::fd::OwnedFd, process: &oci::Process) -> Terminal {
+    let size = process.console_size.filter(|size| size.height > 0 && size.width > 0);
+    Terminal { console, size: size.map(|size| (size.height, size.width)) }
+}
+
+fn check_uts(spec: &oci::Spec, namespaces: &Namespaces) -> Result<(), NativeError> {
+    for (name, value) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
+        let is_set = value.as_ref().is_some_and(|value| !value.is_empty());
+        if is_set && !namespaces.has_own(Kind::Uts) {
+            return Err(NativeError::Field {
+                field: name.to_owned(),
+                problem: "unable to set it without a uts namespace of the container's own"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_sysctls(linux: &Linux, namespaces: &Namespaces) -> Result<(), NativeError> {
+    let own = namespaces.own_for_sysctl();
+    for (key, value) in &linux.sysctl {
+        sysctl::check(key, value, own).map_err(field("linux.sysctl"))?;
+    }
+    Ok(())
+}
+
+/// The caller's descriptors that are to be handed on must be there: a gap would be filled by one of
+/// ours.
+pub(crate) fn check_preserved(count: u32) -> Result<(), NativeError> {
+    for number in 3..3_u32.saturating_add(count) {
+        rustix::fs::readlink(format!("/proc/self/fd/{number}"), Vec::new())
+            .map_err(step(format!("--preserve-fds {count}: descriptor {number} is not open")))?;
+    }
+    Ok(())
+}
