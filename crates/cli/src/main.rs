@@ -1,2 +1,36 @@
-//! x
-fn main() {}
+//! `proxmox-lxcri`: an OCI runtime and a command line for containers.
+//!
+//! From argv to an exit code: the words are parsed ([`args`]), configuration and logging are set up
+//! ([`program`]), the command does its work through `lxcri_core::runtime` ([`commands`]), and what
+//! went wrong is told in one place ([`failure`]).
+
+mod args;
+mod commands;
+mod failure;
+mod foreground;
+mod json_file;
+mod output;
+mod owner;
+mod program;
+mod size;
+mod table;
+mod terminal;
+
+use std::process::ExitCode;
+
+use args::Call;
+use program::Program;
+
+fn main() -> ExitCode {
+    let call = match Call::parse(std::env::args_os()) {
+        Ok(call) => call,
+        Err(answer) => return output::answer(&answer),
+    };
+    let verb = call.verb;
+    let done = Program::start(call.options, verb.reading)
+        .and_then(|program| (verb.run)(&call.matches, &program));
+    match done {
+        Ok(code) => code,
+        Err(failure) => failure.report(verb.failure),
+    }
+}

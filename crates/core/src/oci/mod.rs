@@ -11,6 +11,7 @@ mod linux;
 mod process;
 mod spec;
 mod state;
+pub mod template;
 
 pub use features::{
     Cgroup, Features, IdMap, IntelRdt, LinuxFeatures, MountExtensions, NetDevices, Seccomp,
