@@ -63,11 +63,14 @@ impl Machine {
     #[must_use]
     pub fn difference(&self, after: &Self, executor: Executor) -> Vec<String> {
         let known = |line: &&String| {
-            LEFT_BY_PEERS.iter().any(|left| {
-                left.by.contains(&executor) && line.starts_with(left.entry)
-            })
+            LEFT_BY_PEERS
+                .iter()
+                .any(|left| left.by.contains(&executor) && line.starts_with(left.entry))
         };
-        let new = after.lines.difference(&self.lines).filter(|line| !known(line));
+        let new = after
+            .lines
+            .difference(&self.lines)
+            .filter(|line| !known(line));
         let gone = self.lines.difference(&after.lines);
         new.map(|line| format!("left behind: {line}"))
             .chain(gone.map(|line| format!("gone: {line}")))
@@ -76,7 +79,10 @@ impl Machine {
 
     /// The lines of one kind.
     fn count(&self, kind: &str) -> usize {
-        self.lines.iter().filter(|line| line.starts_with(kind)).count()
+        self.lines
+            .iter()
+            .filter(|line| line.starts_with(kind))
+            .count()
     }
 
     /// Processes below this one that still run.
@@ -89,8 +95,10 @@ impl Machine {
     #[must_use]
     pub fn new_cgroups(&self, after: &Self) -> Vec<PathBuf> {
         let new = after.lines.difference(&self.lines);
-        let mut found: Vec<PathBuf> =
-            new.filter_map(|line| line.strip_prefix("cgroup ")).map(PathBuf::from).collect();
+        let mut found: Vec<PathBuf> = new
+            .filter_map(|line| line.strip_prefix("cgroup "))
+            .map(PathBuf::from)
+            .collect();
         found.reverse();
         found
     }
@@ -156,18 +164,30 @@ fn add_mounts(lines: &mut BTreeSet<String>) {
 fn add_processes(lines: &mut BTreeSet<String>) {
     for pid in process::below(own_pid()) {
         let network = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap_or_default();
-        lines.insert(format!("{} in {}", process::describe(pid), network.display()));
+        lines.insert(format!(
+            "{} in {}",
+            process::describe(pid),
+            network.display()
+        ));
     }
 }
 
 /// Descriptors of this process, which could keep a namespace or a pipe alive.
 fn add_descriptors(lines: &mut BTreeSet<String>) {
-    for entry in fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
+    for entry in fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         // The directory that is being read is itself open.
         if let Ok(target) = fs::read_link(entry.path())
             && !target.starts_with("/proc")
         {
-            lines.insert(format!("descriptor {} {}", entry.path().display(), target.display()));
+            lines.insert(format!(
+                "descriptor {} {}",
+                entry.path().display(),
+                target.display()
+            ));
         }
     }
 }
@@ -206,7 +226,9 @@ fn add_bundles(lines: &mut BTreeSet<String>, bundles: &Path) {
 
 fn add_special_files(lines: &mut BTreeSet<String>, dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         if kind.is_dir() {
             add_special_files(lines, &entry.path());
         } else if kind.is_fifo() || kind.is_socket() {
@@ -220,7 +242,9 @@ mod tests {
     use super::*;
 
     fn machine(lines: &[&str]) -> Machine {
-        Machine { lines: lines.iter().map(|line| (*line).to_owned()).collect() }
+        Machine {
+            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+        }
     }
 
     #[test]
@@ -229,7 +253,11 @@ mod tests {
         let after = machine(&["mount 1", "cgroup /a/b", "file ROOT/.cache/x"]);
         assert_eq!(
             before.difference(&after, Executor::Native),
-            ["left behind: cgroup /a/b", "left behind: file ROOT/.cache/x", "gone: cgroup /a"]
+            [
+                "left behind: cgroup /a/b",
+                "left behind: file ROOT/.cache/x",
+                "gone: cgroup /a"
+            ]
         );
         assert_eq!(
             before.difference(&after, Executor::Crun),
@@ -242,6 +270,9 @@ mod tests {
     fn new_cgroups_come_deepest_first() {
         let before = machine(&["cgroup /x"]);
         let after = machine(&["cgroup /x", "cgroup /y", "cgroup /y/z", "mount 1"]);
-        assert_eq!(before.new_cgroups(&after), [PathBuf::from("/y/z"), PathBuf::from("/y")]);
+        assert_eq!(
+            before.new_cgroups(&after),
+            [PathBuf::from("/y/z"), PathBuf::from("/y")]
+        );
     }
 }

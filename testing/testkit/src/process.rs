@@ -61,7 +61,12 @@ impl Started {
     ///
     /// # Errors
     /// A failure naming the command when it cannot be started.
-    pub fn new(command: &mut Command, dir: &Path, name: &str, stdin: Option<File>) -> Verdict<Self> {
+    pub fn new(
+        command: &mut Command,
+        dir: &Path,
+        name: &str,
+        stdin: Option<File>,
+    ) -> Verdict<Self> {
         let stdout = dir.join(format!("{name}.out"));
         let stderr = dir.join(format!("{name}.err"));
         let line = line_of(command);
@@ -71,7 +76,12 @@ impl Started {
             .stderr(File::create(&stderr).context(stderr.display())?)
             .spawn()
             .context(&line)?;
-        Ok(Self { child, line, stdout, stderr })
+        Ok(Self {
+            child,
+            line,
+            stdout,
+            stderr,
+        })
     }
 
     /// The process id of the command.
@@ -99,7 +109,12 @@ impl Started {
         }
         let status = self.child.wait()?;
         let (line, stdout_file, stderr_file) = (self.line, self.stdout, self.stderr);
-        Ok(Ended { line, status, stdout_file, stderr_file })
+        Ok(Ended {
+            line,
+            status,
+            stdout_file,
+            stderr_file,
+        })
     }
 
     /// Kills the command (not what is below it) and waits for it.
@@ -115,7 +130,11 @@ impl Started {
 /// The command line for messages.
 fn line_of(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|argument| argument.to_string_lossy().into_owned()));
+    words.extend(
+        command
+            .get_args()
+            .map(|argument| argument.to_string_lossy().into_owned()),
+    );
     words.join(" ")
 }
 
@@ -130,14 +149,22 @@ pub fn output_of(command: &mut Command) -> Verdict<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    Err(Stop::Failed(format!("`{line}`: {}: {}", output.status, words.trim())))
+    Err(Stop::Failed(format!(
+        "`{line}`: {}: {}",
+        output.status,
+        words.trim()
+    )))
 }
 
 /// Whether process `pid` (a child or not) ends within `deadline`.
 #[must_use]
 pub fn ends_within(pid: i32, deadline: Duration) -> bool {
-    let Some(pid) = Pid::from_raw(pid) else { return true };
-    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return true };
+    let Some(pid) = Pid::from_raw(pid) else {
+        return true;
+    };
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
+        return true;
+    };
     let until = Instant::now() + deadline;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -160,7 +187,10 @@ pub fn ends_within(pid: i32, deadline: Duration) -> bool {
 /// A failure when it does not end within [`DEADLINE`] or is no child of ours.
 pub fn wait_for_orphan(pid: i32) -> Verdict<i32> {
     if !ends_within(pid, DEADLINE) {
-        return Err(Stop::Failed(format!("process {pid} still runs:\n{}", describe_tree(pid))));
+        return Err(Stop::Failed(format!(
+            "process {pid} still runs:\n{}",
+            describe_tree(pid)
+        )));
     }
     let child = Pid::from_raw(pid).context("no process id")?;
     let (_pid, status) = rustix::process::waitpid(Some(child), WaitOptions::empty())
@@ -172,7 +202,9 @@ pub fn wait_for_orphan(pid: i32) -> Verdict<i32> {
 /// The exit code as shells show it: 128+n for signal n.
 #[must_use]
 pub fn exit_code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
 /// Sends `signal` to `pid`; a process that is gone is no error.
@@ -221,11 +253,18 @@ fn stat_field(pid: i32, number: usize) -> Option<String> {
 /// Every process below `ancestor`, nearest first, itself excluded.
 #[must_use]
 pub fn below(ancestor: i32) -> Vec<i32> {
-    let parents: Vec<(i32, i32)> = all().filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
+    let parents: Vec<(i32, i32)> = all()
+        .filter_map(|pid| Some((pid, parent_of(pid)?)))
+        .collect();
     let mut found = vec![ancestor];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
-        found.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, p)| *p == parent)
+                .map(|(pid, _)| *pid),
+        );
         next += 1;
     }
     found.remove(0);
@@ -249,7 +288,11 @@ pub fn describe(pid: i32) -> String {
     let words = String::from_utf8_lossy(&words).replace('\0', " ");
     let waits = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     let state = state_of(pid).unwrap_or('?');
-    format!("process {pid} {state} [{}] {} ({waits})", name.trim(), words.trim())
+    format!(
+        "process {pid} {state} [{}] {} ({waits})",
+        name.trim(),
+        words.trim()
+    )
 }
 
 /// [`describe`] for a process and everything below it.
@@ -267,7 +310,10 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) -> Verdict {
     let start = Instant::now();
     while !done() {
         if start.elapsed() > DEADLINE {
-            return Err(Stop::Failed(format!("waited {} s for {what}", DEADLINE.as_secs())));
+            return Err(Stop::Failed(format!(
+                "waited {} s for {what}",
+                DEADLINE.as_secs()
+            )));
         }
         std::thread::sleep(Duration::from_millis(3));
     }

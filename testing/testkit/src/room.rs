@@ -221,7 +221,13 @@ impl Room {
     /// A container of `bundle` with an id of its own; nothing is called yet.
     #[must_use]
     pub fn container<'a>(&'a self, bundle: &'a Bundle) -> Container<'a> {
-        Container { room: self, bundle, id: self.id(), pid: Cell::new(0), output: RefCell::default() }
+        Container {
+            room: self,
+            bundle,
+            id: self.id(),
+            pid: Cell::new(0),
+            output: RefCell::default(),
+        }
     }
 
     /// A container of `bundle` that has been created and started.
@@ -277,7 +283,8 @@ impl Container<'_> {
         let finished = self.room.call(&arguments)?;
         if finished.code == 0 {
             let text = std::fs::read_to_string(&*pid_file).context(&pid_file)?;
-            self.pid.set(text.parse().context(format!("{pid_file} holds {text:?}"))?);
+            self.pid
+                .set(text.parse().context(format!("{pid_file} holds {text:?}"))?);
         }
         self.output.replace(finished.stdout_file.clone());
         Ok(finished)
@@ -326,7 +333,10 @@ impl Container<'_> {
     /// # Errors
     /// As [`Container::state`].
     pub fn status(&self) -> Verdict<String> {
-        Ok(self.state()?["status"].as_str().unwrap_or_default().to_owned())
+        Ok(self.state()?["status"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// Fails unless `state` shows `status`; waits for it a while, because a process needs time to end.
@@ -342,7 +352,10 @@ impl Container<'_> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Err(Stop::Failed(format!("{} is {found}, expected {status}", self.id)))
+        Err(Stop::Failed(format!(
+            "{} is {found}, expected {status}",
+            self.id
+        )))
     }
 
     /// `kill ID SIGNAL`, which has to work.

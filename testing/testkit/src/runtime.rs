@@ -60,7 +60,8 @@ impl Runtime {
     /// The program that `LXCRI_PROGRAM` names, or the built one.
     #[must_use]
     pub fn program() -> PathBuf {
-        std::env::var_os(PROGRAM).map_or_else(|| repository().join("dist/proxmox-lxcri"), PathBuf::from)
+        std::env::var_os(PROGRAM)
+            .map_or_else(|| repository().join("dist/proxmox-lxcri"), PathBuf::from)
     }
 
     /// Our program with the built-in backend; or the peer that `LXCRI_PROGRAM` names.
@@ -68,10 +69,17 @@ impl Runtime {
     pub fn native() -> Self {
         let program = Self::program();
         match Executor::of_peer(&program) {
-            Some(executor) => Self { program, options: Vec::new(), executor, ours: false },
+            Some(executor) => Self {
+                program,
+                options: Vec::new(),
+                executor,
+                ours: false,
+            },
             None => Self {
                 program,
-                options: ["--config", "/dev/null", "--backend", "native"].map(str::to_owned).into(),
+                options: ["--config", "/dev/null", "--backend", "native"]
+                    .map(str::to_owned)
+                    .into(),
                 executor: Executor::Native,
                 ours: true,
             },
@@ -85,20 +93,36 @@ impl Runtime {
     pub fn driving(peer: &Path, executor: Executor, dir: &Path) -> Verdict<Self> {
         let program = Self::program();
         if Executor::of_peer(&program).is_some() {
-            return Err(Stop::Skipped("the program under test is itself a peer".to_owned()));
+            return Err(Stop::Skipped(
+                "the program under test is itself a peer".to_owned(),
+            ));
         }
         let file = dir.join("config.toml");
         std::fs::write(&file, format!("[crun]\npath = \"{}\"\n", peer.display()))
             .context(file.display())?;
         let file = file.to_string_lossy().into_owned();
-        let options = vec!["--config".to_owned(), file, "--backend".to_owned(), "crun".to_owned()];
-        Ok(Self { program, options, executor, ours: true })
+        let options = vec![
+            "--config".to_owned(),
+            file,
+            "--backend".to_owned(),
+            "crun".to_owned(),
+        ];
+        Ok(Self {
+            program,
+            options,
+            executor,
+            ours: true,
+        })
     }
 
     /// The command `--root ROOT OPTIONS… ARGUMENTS…`.
     pub fn command<S: AsRef<OsStr>>(&self, root: &Path, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(root).args(&self.options).args(arguments);
+        command
+            .arg("--root")
+            .arg(root)
+            .args(&self.options)
+            .args(arguments);
         command
     }
 }
@@ -211,11 +235,14 @@ impl Finished {
     /// A failure with the command line and both outputs.
     pub fn refuses(self, words: &[&str]) -> Verdict<Self> {
         let said = self.stderr.to_lowercase();
-        let named = words.is_empty() || words.iter().any(|word| said.contains(&word.to_lowercase()));
+        let named =
+            words.is_empty() || words.iter().any(|word| said.contains(&word.to_lowercase()));
         if self.code != 0 && named {
             return Ok(self);
         }
-        Err(Stop::Failed(format!("expected an error with one of {words:?} from {self}")))
+        Err(Stop::Failed(format!(
+            "expected an error with one of {words:?} from {self}"
+        )))
     }
 
     /// What the standard output holds by now.

@@ -75,15 +75,19 @@ macro_rules! ensure {
 /// Ends the test as failed unless the two values are equal; shows both and the context.
 #[macro_export]
 macro_rules! ensure_eq {
-    ($left:expr, $right:expr, $($context:tt)+) => {{
-        let (left, right) = (&$left, &$right);
-        if *left != *right {
-            return Err($crate::Stop::Failed(format!(
-                "{}: found {left:?}, expected {right:?}",
-                format_args!($($context)+)
-            )));
+    ($left:expr, $right:expr, $($context:tt)+) => {
+        // `match` keeps temporaries of the two expressions alive, as assert_eq! does.
+        match (&$left, &$right) {
+            (left, right) => {
+                if *left != *right {
+                    return Err($crate::Stop::Failed(format!(
+                        "{}: found {left:?}, expected {right:?}",
+                        format_args!($($context)+)
+                    )));
+                }
+            }
         }
-    }};
+    };
 }
 
 /// Ends the test as failed.

@@ -22,13 +22,20 @@ pub struct Unable {
 
 /// Shorthand for a table row that holds in every view.
 const fn unable(executor: Executor, case: &'static str, why: &'static str) -> Unable {
-    Unable { executor, view: None, case, why }
+    Unable {
+        executor,
+        view: None,
+        case,
+        why,
+    }
 }
 
 /// The list.
-pub const UNABLE: &[Unable] = &[
-    unable(Executor::OldRunc, "rootfs/domainname", "runc 1.1 has no domainname"),
-];
+pub const UNABLE: &[Unable] = &[unable(
+    Executor::OldRunc,
+    "rootfs/domainname",
+    "runc 1.1 has no domainname",
+)];
 
 /// Skips the test when the room's executor is known to be unable.
 ///
@@ -37,7 +44,9 @@ pub const UNABLE: &[Unable] = &[
 pub fn skip_if_unable(case: &str, room: &Room) -> Verdict {
     let executor = room.runtime.executor;
     let row = UNABLE.iter().find(|row| {
-        row.case == case && row.executor == executor && row.view.is_none_or(|view| view == room.view)
+        row.case == case
+            && row.executor == executor
+            && row.view.is_none_or(|view| view == room.view)
     });
     if let Some(row) = row {
         skip!("{executor}: {}", row.why);

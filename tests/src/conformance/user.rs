@@ -19,15 +19,26 @@ fn uid_and_gid(room: &Room) -> Verdict {
     let mut bundle = room.script("grep -E '^[UG]id:' /proc/self/status")?;
     bundle.set("/process/user", json!({ "uid": 4321, "gid": 1234 }));
     let wanted = "Uid:\t4321\t4321\t4321\t4321\nGid:\t1234\t1234\t1234\t1234\n";
-    ensure_eq!(room.output(&bundle)?, wanted, "real, effective, saved and file-system ids");
+    ensure_eq!(
+        room.output(&bundle)?,
+        wanted,
+        "real, effective, saved and file-system ids"
+    );
     Ok(())
 }
 
 fn additional_gids(room: &Room) -> Verdict {
     let mut bundle = room.script("grep ^Groups: /proc/self/status")?;
-    bundle.set("/process/user", json!({ "uid": 1000, "gid": 100, "additionalGids": [5, 7, 4000] }));
+    bundle.set(
+        "/process/user",
+        json!({ "uid": 1000, "gid": 100, "additionalGids": [5, 7, 4000] }),
+    );
     let printed = room.output(&bundle)?;
-    let mut groups: Vec<&str> = printed.split_whitespace().skip(1).filter(|id| *id != "100").collect();
+    let mut groups: Vec<&str> = printed
+        .split_whitespace()
+        .skip(1)
+        .filter(|id| *id != "100")
+        .collect();
     groups.sort_unstable();
     ensure_eq!(groups, ["4000", "5", "7"], "additional groups");
     Ok(())
@@ -35,7 +46,9 @@ fn additional_gids(room: &Room) -> Verdict {
 
 fn umask(room: &Room) -> Verdict {
     let mut bundle = room.script("umask; touch /tmp/f; stat -c %a /tmp/f")?;
-    bundle.readonly_root(false).set("/process/user/umask", json!(0o027));
+    bundle
+        .readonly_root(false)
+        .set("/process/user/umask", json!(0o027));
     ensure_eq!(room.output(&bundle)?, "0027\n640\n", "umask");
     Ok(())
 }
@@ -43,7 +56,11 @@ fn umask(room: &Room) -> Verdict {
 fn supplementary_groups_are_dropped(room: &Room) -> Verdict {
     let bundle = room.script("grep ^Groups: /proc/self/status")?;
     let printed = room.output(&bundle)?;
-    let extra: Vec<&str> = printed.split_whitespace().skip(1).filter(|id| *id != "0").collect();
+    let extra: Vec<&str> = printed
+        .split_whitespace()
+        .skip(1)
+        .filter(|id| *id != "0")
+        .collect();
     ensure_eq!(extra, Vec::<&str>::new(), "groups of the caller");
     Ok(())
 }
@@ -56,8 +73,14 @@ const NET_RAW: u64 = 1 << 13;
 /// The five sets: inheritable, permitted, effective, bounding, ambient.
 fn capability_sets(status: &str) -> Verdict<[u64; 5]> {
     let mut sets = [0; 5];
-    for (set, name) in sets.iter_mut().zip(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
-        let line = status.lines().find(|line| line.starts_with(name)).context(name)?;
+    for (set, name) in sets
+        .iter_mut()
+        .zip(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
+    {
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(name))
+            .context(name)?;
         let value = line.split_whitespace().nth(1).context(name)?;
         *set = u64::from_str_radix(value, 16)?;
     }
@@ -67,11 +90,14 @@ fn capability_sets(status: &str) -> Verdict<[u64; 5]> {
 /// Root gets all of the bounding set at execve(2).
 fn capabilities_of_root(room: &Room) -> Verdict {
     let mut bundle = room.script("grep ^Cap /proc/self/status")?;
-    bundle.set("/process/capabilities", json!({
-        "bounding": ["CAP_CHOWN", "CAP_KILL"],
-        "permitted": ["CAP_CHOWN", "CAP_KILL"],
-        "effective": ["CAP_CHOWN", "CAP_KILL"],
-    }));
+    bundle.set(
+        "/process/capabilities",
+        json!({
+            "bounding": ["CAP_CHOWN", "CAP_KILL"],
+            "permitted": ["CAP_CHOWN", "CAP_KILL"],
+            "effective": ["CAP_CHOWN", "CAP_KILL"],
+        }),
+    );
     let sets = capability_sets(&room.output(&bundle)?)?;
     let both = CHOWN | KILL;
     ensure_eq!(sets, [0, both, both, both, 0], "capabilities");
@@ -82,13 +108,16 @@ fn capabilities_of_root(room: &Room) -> Verdict {
 fn capabilities_of_user(room: &Room) -> Verdict {
     let mut bundle = room.script("grep ^Cap /proc/self/status")?;
     bundle.set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
-    bundle.set("/process/capabilities", json!({
-        "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"],
-        "permitted": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"],
-        "effective": ["CAP_CHOWN"],
-        "inheritable": ["CAP_KILL", "CAP_NET_RAW"],
-        "ambient": ["CAP_KILL"],
-    }));
+    bundle.set(
+        "/process/capabilities",
+        json!({
+            "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"],
+            "permitted": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"],
+            "effective": ["CAP_CHOWN"],
+            "inheritable": ["CAP_KILL", "CAP_NET_RAW"],
+            "ambient": ["CAP_KILL"],
+        }),
+    );
     let sets = capability_sets(&room.output(&bundle)?)?;
     let wanted = [KILL | NET_RAW, KILL, KILL, CHOWN | KILL | NET_RAW, KILL];
     ensure_eq!(sets, wanted, "capabilities");
@@ -116,10 +145,13 @@ fn capabilities_empty(room: &Room) -> Verdict {
 
 fn capabilities_inheritable(room: &Room) -> Verdict {
     let mut bundle = room.script("grep ^Cap /proc/self/status")?;
-    bundle.set("/process/capabilities", json!({
-        "bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"],
-        "inheritable": ["CAP_KILL"],
-    }));
+    bundle.set(
+        "/process/capabilities",
+        json!({
+            "bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"],
+            "inheritable": ["CAP_KILL"],
+        }),
+    );
     let sets = capability_sets(&room.output(&bundle)?)?;
     ensure_eq!(sets, [KILL, KILL, KILL, KILL, 0], "capabilities");
     Ok(())

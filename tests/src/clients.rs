@@ -1,0 +1,7 @@
+//! Placeholder.
+
+/// Runs.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

@@ -1,0 +1,1 @@
+//! The sum over all test programs of one run.
