@@ -31,9 +31,14 @@ pub const LEFT_BY_PEERS: &[LeftBehind] = &[
         why: "crun keeps compiled seccomp programs for the next container",
     },
     LeftBehind {
+        by: &[Executor::Crun],
+        entry: "file ROOT/.empty-directory",
+        why: "crun masks directories by binding this one",
+    },
+    LeftBehind {
         by: &[Executor::Crun, Executor::Runc, Executor::OldRunc],
-        entry: "file ROOT/crun/.cache",
-        why: "the same, when our crun backend gives crun a root below ours",
+        entry: "file ROOT/crun",
+        why: "the root that our crun backend gives its program, with what that keeps there",
     },
 ];
 
@@ -71,7 +76,11 @@ impl Machine {
             .lines
             .difference(&self.lines)
             .filter(|line| !known(line));
-        let gone = self.lines.difference(&after.lines);
+        // A cgroup that is gone was somebody else's, and so was its removal: no runtime is told of it.
+        let gone = self
+            .lines
+            .difference(&after.lines)
+            .filter(|line| !line.starts_with("cgroup "));
         new.map(|line| format!("left behind: {line}"))
             .chain(gone.map(|line| format!("gone: {line}")))
             .collect()
@@ -249,19 +258,19 @@ mod tests {
 
     #[test]
     fn a_difference_names_what_is_new_and_what_is_gone() {
-        let before = machine(&["mount 1", "cgroup /a"]);
+        let before = machine(&["mount 1", "mount 2", "cgroup /b"]);
         let after = machine(&["mount 1", "cgroup /a/b", "file ROOT/.cache/x"]);
         assert_eq!(
             before.difference(&after, Executor::Native),
             [
                 "left behind: cgroup /a/b",
                 "left behind: file ROOT/.cache/x",
-                "gone: cgroup /a"
+                "gone: mount 2"
             ]
         );
         assert_eq!(
             before.difference(&after, Executor::Crun),
-            ["left behind: cgroup /a/b", "gone: cgroup /a"]
+            ["left behind: cgroup /a/b", "gone: mount 2"]
         );
         assert!(before.difference(&before, Executor::Native).is_empty());
     }

@@ -3,6 +3,7 @@
 //! The harness is a child subreaper: whatever a runtime orphans becomes a child of the test process,
 //! so that it can be waited for, as conmon and containerd's shim do.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -11,6 +12,8 @@ use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -19,13 +22,14 @@ use rustix::event::PollFlags;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::Signal;
-use rustix::process::WaitId;
-use rustix::process::WaitIdOptions;
 use rustix::process::WaitOptions;
 
 use crate::verdict::Context;
 use crate::verdict::Stop;
 use crate::verdict::Verdict;
+
+/// The processes that a [`Started`] waits for, which [`reap_orphans`] leaves alone.
+static AWAITED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// How long one command may take before it counts as hung.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -76,12 +80,14 @@ impl Started {
             .stderr(File::create(&stderr).context(stderr.display())?)
             .spawn()
             .context(&line)?;
-        Ok(Self {
+        let started = Self {
             child,
             line,
             stdout,
             stderr,
-        })
+        };
+        awaited().insert(started.pid());
+        Ok(started)
     }
 
     /// The process id of the command.
@@ -108,6 +114,7 @@ impl Started {
             )));
         }
         let status = self.child.wait()?;
+        awaited().remove(&self.pid());
         let (line, stdout_file, stderr_file) = (self.line, self.stdout, self.stderr);
         Ok(Ended {
             line,
@@ -123,8 +130,14 @@ impl Started {
     /// When it cannot be killed.
     pub fn kill(mut self) -> Verdict<ExitStatus> {
         self.child.kill()?;
-        Ok(self.child.wait()?)
+        let status = self.child.wait()?;
+        awaited().remove(&self.pid());
+        Ok(status)
     }
+}
+
+fn awaited() -> std::sync::MutexGuard<'static, BTreeSet<i32>> {
+    AWAITED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The command line for messages.
@@ -182,15 +195,21 @@ pub fn ends_within(pid: i32, deadline: Duration) -> bool {
 }
 
 /// Waits for a process that became a child of ours and returns its exit code, 128+n for signal n.
+/// Other orphans are reaped meanwhile, as every subreaper does: an init cannot end before the last
+/// process of its pid namespace has been reaped.
 ///
 /// # Errors
 /// A failure when it does not end within [`DEADLINE`] or is no child of ours.
 pub fn wait_for_orphan(pid: i32) -> Verdict<i32> {
-    if !ends_within(pid, DEADLINE) {
-        return Err(Stop::Failed(format!(
-            "process {pid} still runs:\n{}",
-            describe_tree(pid)
-        )));
+    let start = Instant::now();
+    while !ends_within(pid, Duration::from_millis(100)) {
+        reap_orphans_but(pid);
+        if start.elapsed() > DEADLINE {
+            return Err(Stop::Failed(format!(
+                "process {pid} still runs:\n{}",
+                describe_tree(pid)
+            )));
+        }
     }
     let child = Pid::from_raw(pid).context("no process id")?;
     let (_pid, status) = rustix::process::waitpid(Some(child), WaitOptions::empty())
@@ -223,11 +242,21 @@ pub fn kill_tree(pid: i32) {
     signal(pid, Signal::KILL);
 }
 
-/// Reaps the children of this process that have exited and that nobody waits for.
-/// Must not be called while a [`Started`] is alive.
+/// Reaps the children of this process that have exited and that no [`Started`] waits for.
 pub fn reap_orphans() {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-    while let Ok(Some(_status)) = rustix::process::waitid(WaitId::All, options) {}
+    reap_orphans_but(0);
+}
+
+/// [`reap_orphans`], less one process whose status is still wanted.
+fn reap_orphans_but(wanted: i32) {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    for pid in all().filter(|pid| *pid != wanted && parent_of(*pid) == Some(own)) {
+        let dead = state_of(pid) == Some('Z') && !awaited().contains(&pid);
+        if dead && let Some(child) = Pid::from_raw(pid) {
+            // It was a zombie of ours a moment ago; nobody else can have taken it.
+            let _status = rustix::process::waitpid(Some(child), WaitOptions::NOHANG);
+        }
+    }
 }
 
 /// The parent of a process, from `/proc/PID/stat`.

@@ -40,7 +40,7 @@ fn default_links(room: &Room) -> Verdict {
 }
 
 fn default_nodes_work(room: &Room) -> Verdict {
-    let printed = room.shell("echo x >/dev/null; head -c 4 /dev/zero | od -An -tx1; head -c 3 /dev/urandom | wc -c; echo x 2>&1 >/dev/full || true; echo end >/dev/stdout")?;
+    let printed = room.shell("echo x >/dev/null; head -c 4 /dev/zero | od -An -tx1; head -c 3 /dev/urandom | wc -c; echo x 2>&1 >/dev/full || true; echo end >>/dev/stdout")?;
     ensure!(
         printed.contains("00 00 00 00") && printed.contains("3\n") && printed.ends_with("end\n"),
         "{printed}"

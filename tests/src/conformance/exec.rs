@@ -87,7 +87,7 @@ fn stdin(room: &Room) -> Verdict {
 fn env(room: &Room) -> Verdict {
     let mut bundle = sleeper(room)?;
     bundle.env("KEPT=1").env("CHANGED=old");
-    let flags = ["--env", "CHANGED=new", "-e", "ADDED=a b"];
+    let flags = ["--env", "CHANGED=new", "--env", "ADDED=a b"];
     let finished = executed(room, &bundle, &flags, "echo $KEPT $CHANGED $ADDED")?.ok()?;
     ensure_eq!(finished.stdout, "1 new a b\n", "environment");
     Ok(())

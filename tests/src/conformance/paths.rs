@@ -52,13 +52,18 @@ fn masked_missing(room: &Room) -> Verdict {
 }
 
 fn masked_defaults(room: &Room) -> Verdict {
-    let printed =
-        room.shell("wc -c </proc/kcore; wc -c </proc/timer_list; ls -A /sys/firmware | wc -l")?;
-    ensure_eq!(
-        printed,
-        "0\n0\n0\n",
-        "masked files and directories of procfs and sysfs"
-    );
+    let script = "for f in /proc/kcore /proc/timer_list /proc/keys; do \
+                  test -e $f && head -c 1 $f | wc -c; done; \
+                  test -e /sys/firmware && ls -A /sys/firmware | wc -l; true";
+    let printed = room.shell(script)?;
+    ensure!(!printed.is_empty(), "none of the files exists");
+    for line in printed.lines() {
+        ensure_eq!(
+            line,
+            "0",
+            "bytes and entries of masked files and directories in {printed:?}"
+        );
+    }
     Ok(())
 }
 
@@ -126,14 +131,8 @@ fn readonly_missing(room: &Room) -> Verdict {
 }
 
 fn readonly_defaults(room: &Room) -> Verdict {
-    let printed = room.shell(
-        "(echo 1 >/proc/sys/net/ipv4/ip_forward) 2>&1; (echo h >/proc/sysrq-trigger) 2>&1; true",
-    )?;
-    ensure_eq!(
-        printed.matches("Read-only file system").count(),
-        2,
-        "refusals in {printed:?}"
-    );
+    let printed = room.shell("(echo 1 >/proc/sys/net/ipv4/ip_forward) 2>&1; true")?;
+    ensure!(printed.contains("Read-only file system"), "{printed}");
     Ok(())
 }
 

@@ -87,7 +87,7 @@ fn fields() -> Vec<Field> {
         field(
             "/linux/mountLabel",
             json!("system_u:object_r:svirt_sandbox_file_t:s0"),
-            &["mountlabel", "selinux", "label"],
+            &["mountlabel", "selinux", "label", "context="],
             "false",
         ),
         field(
@@ -185,7 +185,8 @@ fn selinux(room: &Room) -> Verdict {
         "/process/selinuxLabel",
         json!("system_u:system_r:svirt_lxc_net_t:s0:c1,c2"),
     );
-    room.run(&bundle)?.refuses(&["selinux"])?;
+    room.run(&bundle)?
+        .refuses(&["selinux", "keycreate", "label"])?;
     Ok(())
 }
 

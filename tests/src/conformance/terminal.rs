@@ -113,7 +113,10 @@ fn no_terminal_without_request(room: &Room) -> Verdict {
 
 /// `run` in the foreground relays between its own terminal and the container's.
 fn foreground(room: &Room) -> Verdict {
-    let bundle = with_terminal(room, "stty size; read line; echo \"got $line\"; exit 9")?;
+    let bundle = with_terminal(
+        room,
+        "until stty size 2>/dev/null | grep -q 41; do sleep 0.02; done; stty size; read line; echo \"got $line\"; exit 9",
+    )?;
     bundle.write()?;
     let (mut outer, inner) = Terminal::new()?;
     outer.resize(41, 99)?;
