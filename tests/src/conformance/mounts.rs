@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::registry::cases;
 
 cases!("mounts": proc, tmpfs, tmpfs_copies_up, bind, bind_readonly, bind_file, bind_file_missing_target,
-    bind_relative_source, bind_without_type, rbind, options, options_of_new_mounts, order,
+    bind_relative_source, bind_without_type, rbind, options, options_undone, option_defaults, options_of_new_mounts, order,
     propagation_private, propagation_shared, propagation_slave, propagation_unbindable,
     target_through_symlink, target_through_absolute_symlink, target_is_symlink_out, missing_source,
     devpts, mqueue, shm, sysfs, cgroup, recursive_readonly);
