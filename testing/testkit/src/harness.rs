@@ -90,7 +90,7 @@ fn trial(view: View, test: Test, entered: Verdict) -> Trial {
             Ok(()) => Ok(Completion::Completed),
             Err(Stop::Skipped(reason)) => {
                 let reason = reason.replace('\n', " ");
-                say(&format!("SKIP {name}: {reason}"));
+                say(&format!("SKIP {view}::{name}: {reason}"));
                 Ok(Completion::ignored_with(reason))
             }
             Err(Stop::Failed(message)) => Err(Failed::from(message)),

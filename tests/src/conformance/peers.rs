@@ -144,6 +144,11 @@ pub const UNABLE: &[Unable] = &[
     ),
     unable(
         Executor::Crun,
+        "terminal/foreground",
+        "crun does not hand on the size of its terminal",
+    ),
+    unable(
+        Executor::Crun,
         "hooks/order",
         "crun runs startContainer after poststart",
     ),
