@@ -1,1 +1,9 @@
-//! x
+//! End-to-end tests of the built program, written against the contract: runc's command line and the
+//! OCI runtime specification. Each reads effects back from the kernel or from inside the container.
+
+pub mod bad_input;
+pub mod cli;
+pub mod clients;
+pub mod conformance;
+pub mod registry;
+pub mod summary;

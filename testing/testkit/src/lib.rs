@@ -1,1 +1,27 @@
-//! x
+//! What all tests share: bundles, views of the cgroup file systems, the program under test, and the
+//! comparison of the machine before and after.
+//!
+//! A test is a function `fn(&Room) -> Verdict`. It builds a [`Bundle`], drives a [`Container`] through
+//! the [`Runtime`] and reads the effect back from the kernel. [`harness::main`] runs tests one at a
+//! time and fails each test that leaves anything behind, whatever the test itself said.
+
+pub mod bundle;
+pub mod debian;
+pub mod harness;
+pub mod machine;
+pub mod process;
+pub mod room;
+pub mod runtime;
+pub mod terminal;
+pub mod verdict;
+pub mod view;
+
+pub use bundle::Bundle;
+pub use room::Container;
+pub use room::Room;
+pub use runtime::Executor;
+pub use runtime::Finished;
+pub use runtime::Runtime;
+pub use verdict::Stop;
+pub use verdict::Verdict;
+pub use view::View;

@@ -1,0 +1,49 @@
+# The entry point for people and for CI. Every target prints what it does; `make` lists them.
+
+SHELL := /bin/bash
+TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+
+.PHONY: help quickstart build test check audit bench clean
+
+help:
+	@echo 'make quickstart   install what is missing, build, run a container (Debian, as root)'
+	@echo 'make build        the release program, at dist/proxmox-lxcri'
+	@echo 'make test         every test, on this machine, as root'
+	@echo 'make check        the fast loop: format, lints, unit tests, licences'
+	@echo 'make audit        known vulnerabilities of the dependencies (needs the network)'
+	@echo 'make bench        life and start-up time, side by side with crun and runc'
+	@echo 'make clean        remove what was built'
+
+quickstart:
+	@testing/scripts/quickstart.sh
+
+build:
+	@testing/scripts/packages.sh build
+	cargo build --locked --release -p proxmox-lxcri
+	@mkdir -p dist/libexec
+	@install -m 755 target/$(TARGET)/release/proxmox-lxcri dist/proxmox-lxcri
+	@echo "built dist/proxmox-lxcri ($$(stat -c %s dist/proxmox-lxcri) bytes)"
+
+test: build
+	@testing/scripts/packages.sh test
+	@testing/scripts/test.sh
+
+check:
+	@testing/scripts/packages.sh build
+	cargo fmt --all -- --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --workspace --lib --bins
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check bans licenses sources
+
+audit:
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	@testing/scripts/audit.sh
+
+bench: build
+	@testing/scripts/packages.sh test
+	@testing/scripts/bench.sh
+
+clean:
+	cargo clean
+	rm -rf dist

@@ -1,0 +1,32 @@
+#!/bin/bash
+# Runs every test of the workspace and ends with one line: `N passed, N failed, N skipped`.
+# The whole output is kept in target/test.log. With CI=true a skip that tests/skips.toml does not
+# name is a failure.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+log=target/test.log
+mkdir -p target
+: >"$log"
+
+if [ "$(id -u)" != 0 ]; then
+    echo 'test: the tests make containers: run them as root' >&2
+    exit 1
+fi
+
+if [ -z "${LXCRI_PROGRAM:-}" ] && [ ! -x dist/proxmox-lxcri ]; then
+    echo 'test: no dist/proxmox-lxcri: run `make build`' >&2
+    exit 1
+fi
+
+# Fetched before the tests so that a missing network is said once, and early.
+testing/scripts/peers.sh >>"$log" || echo 'test: no peers: the tests that need crun skip' >&2
+testing/scripts/debian-root.sh >>"$log" || echo 'test: no Debian root: its tests skip' >&2
+
+# --no-fail-fast: one program that fails must not hide the others.
+start=$SECONDS
+cargo test --locked --workspace --no-fail-fast "$@" 2>&1 | tee -a "$log" |
+    grep --line-buffered -E '^(error|warning: unused)|^(running [1-9])|Running|FAILED|^SKIP |panicked|^test result: F|could not compile|nothing left, compared'
+echo "cargo test ended after $((SECONDS - start)) s; the whole output is in $log"
+
+cargo run --locked --quiet -p lxcri-tests --bin test-summary -- "$log" tests/skips.toml

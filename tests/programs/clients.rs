@@ -1,0 +1,5 @@
+//! See `lxcri_tests::clients`.
+
+fn main() -> std::process::ExitCode {
+    lxcri_tests::clients::main()
+}
