@@ -2,7 +2,7 @@
 //! closes by itself when either side dies or executes a program.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -72,6 +72,12 @@ impl Channel {
             }
             Some((tag, _)) => Err(io::Error::other(format!("unknown message {tag:#x}"))),
         }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -6,7 +6,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use crate::namespace::Handle;
 use crate::process::{Ended, PidFd};
 use crate::procfs::Proc;
 use crate::pty;
@@ -58,21 +57,22 @@ pub fn clone_into(
     fork(namespaces, cgroup, libc::SIGCHLD as u64, child)
 }
 
-/// Clones like [`clone_into`], with the new namespaces owned by an existing user namespace: a
-/// process in between joins that one, which this process could not leave again, and makes the child
-/// our child (`CLONE_PARENT`).
-pub fn clone_below(
-    user_namespace: &Handle,
+/// Clones like [`clone_into`], by way of a process in between that lives just long enough to run
+/// `before`: what that one joins, this process could not leave again, and what it closes, the child
+/// never has. The child is our child all the same (`CLONE_PARENT`). `between_in` is the v2 cgroup
+/// of the process in between, and by inheritance of the child.
+///
+/// An error of `before` comes back as its errno.
+pub fn clone_by_way_of(
     namespaces: u64,
-    cgroup: Option<BorrowedFd<'_>>,
+    between_in: Option<BorrowedFd<'_>>,
+    before: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
     child: impl FnOnce() -> i32,
 ) -> io::Result<Child> {
     let (ours, theirs) = UnixStream::pair()?;
-    let between = clone_into(0, None, || {
-        let made = user_namespace
-            .kind
-            .join(&user_namespace.fd)
-            .and_then(|()| fork(namespaces | libc::CLONE_PARENT as u64, cgroup, 0, child));
+    let between = clone_into(0, between_in, || {
+        let made = before(theirs.as_fd())
+            .and_then(|()| fork(namespaces | libc::CLONE_PARENT as u64, None, 0, child));
         match made.map(|made| pty::send_fd_over(theirs.as_fd(), made.fd.as_fd(), "child")) {
             Ok(Ok(())) => 0,
             Ok(Err(_)) => libc::EIO,
@@ -86,7 +86,8 @@ pub fn clone_below(
         Some(Ended::Exited(errno)) => return Err(io::Error::from_raw_os_error(errno)),
         _ => return Err(io::Error::other("the process in between was killed")),
     }
-    let fd = PidFd::from_owned(received.map_err(|error| io::Error::other(crate::chain(&error)))?.0);
+    let (fd, _) = received.map_err(|error| io::Error::other(crate::chain(&error)))?;
+    let fd = PidFd::from_owned(fd);
     let pid = fd.pid()?;
     Ok(Child { pid, fd })
 }

@@ -3,19 +3,20 @@
 //! refuses; nothing runs half confined.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::thread::ThreadNameSpaceType;
 
 use crate::beneath::Root;
 use crate::cgroup::Cgroup;
 use crate::channel::{Channel, Message};
-use crate::clone::{Child, clone_into};
+use crate::clone::{Child, clone_by_way_of};
 use crate::mount;
 use crate::namespace::{self, Kind};
 use crate::payload::{self, Payload};
 use crate::process::{self, PidFd, Process};
 use crate::procfs::Proc;
+use crate::syscall::close_from_except;
 use crate::terminal::{self, Terminal};
 
 /// What to run, and where.
@@ -62,11 +63,14 @@ struct Door {
     init: PidFd,
     namespaces: ThreadNameSpaceType,
     root: Root,
-    proc: Proc,
 }
 
 /// Runs the payload next to `init`. Returns once the program was executed: its failure to start is
 /// an error here. The child is the caller's to wait for, or to orphan by ending.
+///
+/// The child is born inside: a process in between joins the container, which does not see it, lets
+/// go of everything of the host's, and only then makes the child. A container's process with
+/// CAP_SYS_PTRACE finds in it nothing but what the container has already (CVE-2016-9962).
 pub fn exec(request: &Request<'_>) -> Result<Child, ExecError> {
     process::hide().map_err(at("hide from the container"))?;
     let door = open_door(request.init)?;
@@ -76,29 +80,34 @@ pub fn exec(request: &Request<'_>) -> Result<Child, ExecError> {
         Some(cgroup) => cgroup.dir_fd().map_err(at("open the container's cgroup"))?,
         None => None,
     };
-    if door.namespaces.contains(ThreadNameSpaceType::PROCESS_ID) {
-        rustix::thread::move_into_thread_name_spaces(
-            door.init.as_fd(),
-            ThreadNameSpaceType::PROCESS_ID,
-        )
-        .map_err(at("join the pid namespace"))?;
-    }
     let (ours, theirs) = Channel::pair().map_err(at("make a socket pair"))?;
-    let child = clone_into(0, directory.as_ref().map(AsFd::as_fd), || {
-        let text = match run(&door, request, &theirs) {
-            Ok(never) => match never {},
-            Err(text) => text,
-        };
-        // The other end is gone only when our maker died: nobody is left to tell.
-        let _ = theirs.send(&Message::Failed(text));
-        255
-    })
-    .map_err(at("clone"))?;
+    let clone = |directory: Option<&OwnedFd>| {
+        clone_by_way_of(
+            0,
+            directory.map(AsFd::as_fd),
+            |stream| go_inside(&door, request, &[stream.as_raw_fd(), theirs.as_fd().as_raw_fd()]),
+            || child_main(request, &door, &theirs),
+        )
+    };
+    let (child, is_in_v2) = match clone(directory.as_ref()) {
+        // The process in between counts in the cgroup, too, which may have no room for two. A
+        // process that is moved in is not held to the limit (cgroup-v2.rst, "PID Interface").
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => (clone(None), false),
+        result => (result, directory.is_some()),
+    };
+    let child = child.map_err(at("join the container"))?;
     drop(theirs);
-    match prepare(&child, cgroup.as_ref(), request.payload, &door.proc)
+    let added = match &cgroup {
+        Some(cgroup) if is_in_v2 => cgroup.add_v1(child.pid),
+        Some(cgroup) => cgroup.add(child.pid),
+        None => Ok(()),
+    };
+    let result = added
+        .map_err(at("join the container's cgroup"))
+        .and_then(|()| prepare(&child, request.payload))
         .and_then(|()| ours.send(&Message::Go).map_err(at("talk to the child")))
-        .and_then(|()| outcome(&child, &ours))
-    {
+        .and_then(|()| outcome(&child, &ours));
+    match result {
         Ok(()) => Ok(child),
         Err(error) => {
             end(&child);
@@ -107,9 +116,35 @@ pub fn exec(request: &Request<'_>) -> Result<Child, ExecError> {
     }
 }
 
+/// The process in between: joins everything and closes what is the host's.
+fn go_inside(door: &Door, request: &Request<'_>, keep: &[RawFd]) -> io::Result<()> {
+    // The log may be a file of the host's; its descriptor is closed below.
+    log::set_max_level(log::LevelFilter::Off);
+    if !door.namespaces.is_empty() {
+        rustix::thread::move_into_thread_name_spaces(door.init.as_fd(), door.namespaces)?;
+    }
+    mount::enter(&door.root).map_err(mount::MountError::into_io)?;
+    if door.namespaces.contains(ThreadNameSpaceType::USER) {
+        namespace::become_root()?;
+    }
+    let console = request.terminal.as_ref().map(|terminal| terminal.console.as_raw_fd());
+    let keep: Vec<_> =
+        keep.iter().copied().chain(console).chain([door.root.as_fd().as_raw_fd()]).collect();
+    close_from_except(3 + request.payload.preserve_fds, &keep)
+}
+
+fn child_main(request: &Request<'_>, door: &Door, channel: &Channel) -> i32 {
+    let text = match run(request, door, channel) {
+        Ok(never) => match never {},
+        Err(text) => text,
+    };
+    // The other end is gone only when our maker died: nobody is left to tell.
+    let _ = channel.send(&Message::Failed(text));
+    255
+}
+
 /// Opens what the container is made of while paths still mean the host's.
 fn open_door(init: Process) -> Result<Door, ExecError> {
-    let proc = Proc::open().map_err(at("open /proc"))?;
     let fd = init.open().map_err(at("open the container's init"))?.ok_or(ExecError::NotRunning)?;
     let mut namespaces = ThreadNameSpaceType::empty();
     for kind in Kind::ALL {
@@ -125,26 +160,19 @@ fn open_door(init: Process) -> Result<Door, ExecError> {
     if !init.is_alive() {
         return Err(ExecError::NotRunning);
     }
-    Ok(Door { init: fd, namespaces, root, proc })
+    Ok(Door { init: fd, namespaces, root })
 }
 
 /// The parent's part: what the child may not or cannot do for itself.
-fn prepare(
-    child: &Child,
-    cgroup: Option<&Cgroup>,
-    payload: &Payload,
-    proc: &Proc,
-) -> Result<(), ExecError> {
-    if let Some(cgroup) = cgroup {
-        cgroup.add_v1(child.pid).map_err(at("join the container's cgroup"))?;
-    }
-    payload.prepare_from_parent(proc, child.pid).map_err(at("prepare the process"))
+fn prepare(child: &Child, payload: &Payload) -> Result<(), ExecError> {
+    let proc = Proc::open().map_err(at("open /proc"))?;
+    payload.prepare_from_parent(&proc, child.pid).map_err(at("prepare the process"))
 }
 
 /// The child's part; returns only to say what failed.
 fn run(
-    door: &Door,
     request: &Request<'_>,
+    door: &Door,
     channel: &Channel,
 ) -> Result<std::convert::Infallible, String> {
     match channel.receive() {
@@ -153,35 +181,16 @@ fn run(
     }
     let say = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     rustix::process::setsid().map_err(|e| say("setsid")(e.into()))?;
-    join(door).map_err(|(what, error)| say(what)(error))?;
-    let slave = match &request.terminal {
-        Some(terminal) => Some(terminal.make(&door.root).map_err(|error| error.to_string())?),
-        None => None,
-    };
-    match slave {
-        Some(slave) => {
+    match &request.terminal {
+        Some(terminal) => {
+            let slave = terminal.make(&door.root).map_err(|error| error.to_string())?;
             terminal::adopt(&slave, request.payload.uid).map_err(|error| error.to_string())?;
         }
         None => payload::own_stdio(request.payload.uid).map_err(say("own the standard streams"))?,
     }
-    let ready = request.payload.become_it(&door.proc).map_err(|error| error.to_string())?;
+    let ready = request.payload.become_it(None).map_err(|error| error.to_string())?;
     channel.send(&Message::Go).map_err(say("talk to the runtime"))?;
     Err(ready.execute().to_string())
-}
-
-/// Moves this process into the container.
-fn join(door: &Door) -> Result<(), (&'static str, io::Error)> {
-    let rest = door.namespaces - ThreadNameSpaceType::PROCESS_ID;
-    if !rest.is_empty() {
-        rustix::thread::move_into_thread_name_spaces(door.init.as_fd(), rest)
-            .map_err(|error| ("join the container's namespaces", error.into()))?;
-    }
-    mount::enter(&door.root)
-        .map_err(|error| ("enter the container's root", io::Error::other(error)))?;
-    if rest.contains(ThreadNameSpaceType::USER) {
-        namespace::become_root().map_err(|error| ("become the namespace's root", error))?;
-    }
-    Ok(())
 }
 
 /// Waits until the child has executed its program: it says that it is ready, then its end of the

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// A NULL-terminated array of pointers into `strings`, for execve(2).
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
@@ -42,6 +42,29 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: CLOSE_RANGE_CLOEXEC closes nothing now; it only sets a flag on descriptors.
     let result =
         unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Closes every descriptor from `first` on but those in `keep`. For a child that is about to be
+/// seen by a container: whatever it holds, a privileged process there could take.
+pub(crate) fn close_from_except(first: u32, keep: &[RawFd]) -> io::Result<()> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
+    keep.sort_unstable();
+    let mut next = first;
+    for fd in keep.into_iter().filter(|fd| *fd >= first) {
+        close_range(next, fd.wrapping_sub(1))?;
+        next = fd + 1;
+    }
+    close_range(next, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    if first > last || last == u32::MAX && first == u32::MAX {
+        return Ok(());
+    }
+    // SAFETY: the caller is a child that uses none of these descriptors any more and ends by
+    // execve(2) or _exit(2), without dropping values that own them.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

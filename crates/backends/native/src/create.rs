@@ -11,7 +11,7 @@ use lxcri_core::lifecycle::Status;
 use lxcri_core::oci::{Hooks, State};
 use lxcri_core::undo::Undo;
 use lxcri_linux::channel::{Channel, Message};
-use lxcri_linux::clone::{Child, clone_below, clone_into};
+use lxcri_linux::clone::{Child, clone_by_way_of, clone_into};
 use lxcri_linux::namespace::{self, Handle, Kind};
 use lxcri_linux::process::{self, Process};
 use lxcri_linux::procfs::Proc;
@@ -76,7 +76,8 @@ fn spawn(
     let cgroup = directory.as_ref().map(AsFd::as_fd);
     let child = match namespaces.joins(Kind::User) {
         None => clone_into(flags, cgroup, run),
-        Some(user) => clone_below(user, flags, cgroup, run),
+        // New namespaces are owned by the user namespace of their maker.
+        Some(user) => clone_by_way_of(flags, cgroup, |_| user.kind.join(&user.fd), run),
     };
     if let Some(own) = own_pids {
         Kind::Pid.join(own).map_err(step("return to our own pid namespace"))?;

@@ -79,7 +79,7 @@ fn prepare<'i>(
     let ready = init
         .plan
         .payload
-        .become_it(&init.proc)
+        .become_it(Some(&init.proc))
         .map_err(step("unable to start container process"))?;
     channel.send(&Message::Go).map_err(step("talk to the runtime"))?;
     Ok(ready)

@@ -141,10 +141,9 @@ mod tests {
 
     use super::*;
 
-    fn plan(
-        kinds: &[(NamespaceKind, Option<&str>)],
-        mappings: usize,
-    ) -> Result<Namespaces, String> {
+    type Wanted<'w> = &'w [(NamespaceKind, Option<&'w str>)];
+
+    fn plan(kinds: Wanted<'_>, mappings: usize) -> Result<Namespaces, String> {
         let mapping = IdMapping { container_id: 0, host_id: 100_000, size: 65_536 };
         let namespaces =
             kinds.iter().map(|(kind, path)| Namespace { kind: *kind, path: path.map(Into::into) });

@@ -52,6 +52,16 @@ pub enum MountError {
     },
 }
 
+impl MountError {
+    /// The errno behind it.
+    pub fn into_io(self) -> io::Error {
+        match self {
+            Self::UnknownType { .. } => io::Error::from_raw_os_error(libc::ENODEV),
+            Self::Filesystem { source, .. } | Self::Io { source, .. } => source,
+        }
+    }
+}
+
 fn io_error(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> MountError {
     move |errno| MountError::Io { what, source: errno.into() }
 }

@@ -107,8 +107,10 @@ pub struct Ready<'p> {
 
 impl Payload {
     /// Turns this process into the payload, all but the execve(2). Must run in the child, inside
-    /// the container's root and namespaces, with the rights of the namespace's root.
-    pub fn become_it(&self, proc: &Proc) -> Result<Ready<'_>, PayloadError> {
+    /// the container's root and namespaces, with the rights of the namespace's root. Without a
+    /// `proc` of the caller's, one is made where it is needed: a process that the container can see
+    /// must not hold the host's.
+    pub fn become_it(&self, proc: Option<&Proc>) -> Result<Ready<'_>, PayloadError> {
         crate::syscall::reset_signals().map_err(step("reset signals"))?;
         self.set_process_attributes(proc)?;
         let mut environment = self.env.clone();
@@ -146,8 +148,17 @@ impl Payload {
         Ok(())
     }
 
-    fn set_process_attributes(&self, proc: &Proc) -> Result<(), PayloadError> {
+    fn set_process_attributes(&self, proc: Option<&Proc>) -> Result<(), PayloadError> {
         if let Some(profile) = &self.apparmor_profile {
+            let say = |what: &str| step(format!("{what} for AppArmor profile {profile:?}"));
+            let own;
+            let proc = match proc {
+                Some(proc) => proc,
+                None => {
+                    own = fresh_proc().map_err(say("mount proc"))?;
+                    &own
+                }
+            };
             proc.set_apparmor_exec(profile).map_err(|error| {
                 step(format!("set AppArmor profile {profile:?}"))(chained(error))
             })?;
@@ -186,6 +197,13 @@ impl Ready<'_> {
         let source = crate::syscall::exec_path(&self.program, &self.argv, &self.envp);
         LookupError::Execute { program: self.program().to_owned(), source }.into()
     }
+}
+
+/// A procfs of our pid namespace that is mounted nowhere.
+fn fresh_proc() -> io::Result<Proc> {
+    let options = crate::mount::Options::default();
+    let mount = crate::mount::new_filesystem("proc", None, &options).map_err(io::Error::other)?;
+    Proc::from_root(mount, "a new proc").map_err(chained)
 }
 
 fn to_c(text: &OsStr) -> Result<CString, PayloadError> {
