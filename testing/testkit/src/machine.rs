@@ -12,7 +12,7 @@ use crate::room::Room;
 use crate::runtime::Executor;
 use crate::view::View;
 
-/// Something that is known to stay behind and is none of our doing.
+/// Something that is known to stay behind: a peer's doing, or meant to stay.
 #[derive(Debug)]
 pub struct LeftBehind {
     /// Who leaves it.
@@ -23,8 +23,18 @@ pub struct LeftBehind {
     pub why: &'static str,
 }
 
-/// Everything that peers leave behind.
-pub const LEFT_BY_PEERS: &[LeftBehind] = &[
+/// Everything that is known to stay.
+pub const KNOWN_TO_STAY: &[LeftBehind] = &[
+    LeftBehind {
+        by: &[Executor::Native],
+        entry: "file ROOT/@seccomp",
+        why: "native keeps compiled seccomp programs for the next container",
+    },
+    LeftBehind {
+        by: &[Executor::Native],
+        entry: "runtime /run/proxmox-lxcri",
+        why: "the directory of all containers stays, as runc's does",
+    },
     LeftBehind {
         by: &[Executor::Crun],
         entry: "file ROOT/.cache",
@@ -34,11 +44,6 @@ pub const LEFT_BY_PEERS: &[LeftBehind] = &[
         by: &[Executor::Crun],
         entry: "file ROOT/.empty-directory",
         why: "crun masks directories by binding this one",
-    },
-    LeftBehind {
-        by: &[Executor::Crun, Executor::Runc, Executor::OldRunc],
-        entry: "file ROOT/crun",
-        why: "the root that our crun backend gives its program, with what that keeps there",
     },
 ];
 
@@ -68,7 +73,7 @@ impl Machine {
     #[must_use]
     pub fn difference(&self, after: &Self, executor: Executor) -> Vec<String> {
         let known = |line: &&String| {
-            LEFT_BY_PEERS
+            KNOWN_TO_STAY
                 .iter()
                 .any(|left| left.by.contains(&executor) && line.starts_with(left.entry))
         };

@@ -62,7 +62,8 @@ fn empty_config(room: &Room) -> Verdict {
 fn broken_json(room: &Room) -> Verdict {
     let bundle = room.bundle()?;
     bundle.write_text("{\n  \"ociVersion\": \"1.0.2\",\n  \"process\": {,\n}\n")?;
-    let words: &[&str] = if room.runtime.ours { &["line 3"] } else { &["invalid character"] };
+    let words: &[&str] =
+        if room.runtime.ours { &["config.json:3:"] } else { &["invalid character"] };
     refused(room, &bundle, words)
 }
 
@@ -72,7 +73,7 @@ fn wrong_type(room: &Room) -> Verdict {
         ("/process/args", json!("sh"), "process.args"),
         ("/process/user/uid", json!("root"), "process.user.uid"),
         ("/mounts/0/options", json!("ro"), "mounts"),
-        ("/linux/resources/memory", json!({ "limit": "64M" }), "memory.limit"),
+        ("/linux/resources/memory", json!({ "limit": "64M" }), "resources.memory"),
         ("/root", json!([]), "root"),
     ] {
         let ours = room.runtime.ours;

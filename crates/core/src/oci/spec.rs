@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_path_to_error::Segment;
 
 use super::{Hooks, IdMapping, Linux, Process, null_is_default};
 
@@ -175,8 +174,8 @@ fn check_version(version: &str, path: &Path) -> Result<(), SpecError> {
 fn explain(bytes: &[u8], path: &Path, error: &serde_json::Error) -> SpecError {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let field = match serde_path_to_error::deserialize::<_, Spec>(&mut deserializer) {
-        Err(tracked) if tracked.path().iter().any(is_named) => format!("{}: ", tracked.path()),
-        _ => String::new(),
+        Err(tracked) => prefix(&tracked.path().to_string()),
+        Ok(_) => String::new(),
     };
     let text = error.to_string();
     let problem = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
@@ -189,9 +188,10 @@ fn explain(bytes: &[u8], path: &Path, error: &serde_json::Error) -> SpecError {
     }
 }
 
-/// Whether a step of a path says where it leads.
-fn is_named(segment: &Segment) -> bool {
-    !matches!(segment, Segment::Unknown)
+/// A path as `field: `; without its steps that have no name, because the text broke off there.
+fn prefix(path: &str) -> String {
+    let named = path.trim_end_matches(['?', '.']);
+    if named.is_empty() { String::new() } else { format!("{named}: ") }
 }
 
 #[cfg(test)]
@@ -210,6 +210,7 @@ mod tests {
                 "config.json:2:24: process.args: invalid type: string \"sh\", expected a sequence",
             ),
             ("{", "config.json:1:1: EOF while parsing an object"),
+            ("{\"process\": {3}}", "config.json:1:14: process: key must be a string"),
             ("", "config.json:1:0: EOF while parsing a value"),
             ("[]", "config.json:1:2: invalid length 0, expected struct Spec with 9 elements"),
             (

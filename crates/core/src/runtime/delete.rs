@@ -44,7 +44,12 @@ impl Runtime<'_> {
                 status,
             })?;
         }
-        backend.delete(&container)?;
+        if container.record.boot_id == super::create::boot_id()? {
+            backend.delete(&container)?;
+        } else {
+            // Its pids and cgroups are somebody else's by now.
+            log::debug!("{id}: made in an earlier boot, only its state is left");
+        }
         Ok(container.entry.remove()?)
     }
 

@@ -54,6 +54,10 @@ impl LookupError {
     }
 }
 
+/// Where programs are looked for when the environment has no `PATH` at all, as containerd's `ctr`
+/// makes bundles.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The path to execute for `args[0]`: as it is where it holds a `/`, otherwise the first
 /// executable of that name in the `PATH` of `environment`.
 pub(super) fn find(args: &[String], environment: &[String]) -> Result<PathBuf, LookupError> {
@@ -65,9 +69,9 @@ pub(super) fn find(args: &[String], environment: &[String]) -> Result<PathBuf, L
         };
     }
     let path = environment.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
-    path.unwrap_or_default()
+    path.unwrap_or(DEFAULT_PATH)
         .split(':')
-        .map(|directory| if directory.is_empty() { "." } else { directory })
+        .filter(|directory| !directory.is_empty())
         .map(|directory| Path::new(directory).join(program))
         .find(|candidate| !program.is_empty() && check(candidate).is_ok())
         .ok_or_else(|| LookupError::NotInPath { program: program.to_owned() })
@@ -99,6 +103,8 @@ mod tests {
     fn finds_as_a_shell_does() {
         assert_eq!(find_one("/bin/sh", ""), Ok("/bin/sh".into()));
         assert_eq!(find_one("sh", "/nowhere:/bin"), Ok("/bin/sh".into()));
+        let without = find(&["sh".to_owned()], &["HOME=/".to_owned()]).unwrap();
+        assert!(without.ends_with("sh"), "{without:?}");
     }
 
     #[test]
