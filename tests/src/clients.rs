@@ -310,7 +310,7 @@ fn ctr_run(room: &Room) -> Verdict {
         .run(
             &["--rm"],
             "one",
-            &["sh", "-c", "echo out; echo err >&2; exit 7"],
+            &["/bin/sh", "-c", "echo out; echo err >&2; exit 7"],
         )?
         .exits(7)?;
     ensure!(
@@ -330,7 +330,7 @@ fn ctr_run(room: &Room) -> Verdict {
 fn ctr_exec(room: &Room) -> Verdict {
     let containerd = Containerd::new(room)?;
     containerd
-        .run(&["--detach"], "sleeper", &["sleep", "1000"])?
+        .run(&["--detach"], "sleeper", &["/bin/sleep", "1000"])?
         .ok()?;
     let finished = containerd.ctr(&[
         "tasks",
@@ -338,7 +338,7 @@ fn ctr_exec(room: &Room) -> Verdict {
         "--exec-id",
         "e1",
         "sleeper",
-        "sh",
+        "/bin/sh",
         "-c",
         "echo in; exit 3",
     ])?;
@@ -371,7 +371,7 @@ fn end(containerd: &Containerd<'_>, id: &str) -> Verdict {
 fn ctr_kill_and_delete(room: &Room) -> Verdict {
     let containerd = Containerd::new(room)?;
     containerd
-        .run(&["--detach"], "victim", &["sleep", "1000"])?
+        .run(&["--detach"], "victim", &["/bin/sleep", "1000"])?
         .ok()?;
     let listed = containerd.ctr(&["tasks", "ls"])?.ok()?;
     let row = listed
