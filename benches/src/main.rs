@@ -31,12 +31,7 @@ fn main() -> ExitCode {
         request.view.enter()?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let times = measure::all(&request.programs, request.rounds)?;
-        table::print(
-            &mut std::io::stdout().lock(),
-            request.view,
-            &request.programs,
-            &times,
-        )
+        table::print(&mut std::io::stdout().lock(), request.view, &request.programs, &times)
     });
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -66,24 +61,12 @@ fn request() -> Verdict<Request> {
             _ => return Err(Stop::Failed(format!("unknown: {word} {value}"))),
         }
     }
-    let names = [
-        ("ours", &["--backend", "native"][..]),
-        ("crun", &[]),
-        ("runc", &[]),
-    ];
+    let names = [("ours", &["--backend", "native"][..]), ("crun", &[]), ("runc", &[])];
     let mut programs = Vec::new();
     for ((name, options), path) in names.into_iter().zip(paths) {
         let path = path.context(format!("--{name} is missing"))?;
         let path = path.canonicalize().context(path.display())?;
-        programs.push(Program {
-            name,
-            path,
-            options,
-        });
+        programs.push(Program { name, path, options });
     }
-    Ok(Request {
-        view,
-        programs,
-        rounds,
-    })
+    Ok(Request { view, programs, rounds })
 }

@@ -73,52 +73,28 @@ impl<'a> Place<'a> {
         let dir = scratch.join(program.name);
         let mut bundle = Bundle::busybox(&dir.join("bundle"))?;
         bundle.args(&["/bin/true"]).write()?;
-        Ok(Self {
-            program,
-            root: dir.join("root"),
-            bundle,
-            pid_file: dir.join("pid"),
-        })
+        Ok(Self { program, root: dir.join("root"), bundle, pid_file: dir.join("pid") })
     }
 
     /// Runs one command to its end; anything but success is an error.
     fn call(&self, arguments: &[&str]) -> Verdict {
         let mut command = Command::new(&self.program.path);
         if arguments != ["--version"] {
-            command
-                .arg("--root")
-                .arg(&self.root)
-                .args(self.program.options);
+            command.arg("--root").arg(&self.root).args(self.program.options);
         }
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(File::create("/dev/null")?);
+        command.args(arguments).stdin(Stdio::null()).stdout(File::create("/dev/null")?);
         let status = command.status().context(self.program.path.display())?;
         if status.success() {
             return Ok(());
         }
-        Err(Stop::Failed(format!(
-            "{} {}: {status}",
-            self.program.name,
-            arguments.join(" ")
-        )))
+        Err(Stop::Failed(format!("{} {}: {status}", self.program.name, arguments.join(" "))))
     }
 
     fn life(&self) -> Verdict<Duration> {
-        let (bundle, pid_file) = (
-            self.bundle.dir.to_string_lossy(),
-            self.pid_file.to_string_lossy(),
-        );
+        let (bundle, pid_file) =
+            (self.bundle.dir.to_string_lossy(), self.pid_file.to_string_lossy());
         let start = Instant::now();
-        self.call(&[
-            "create",
-            "--bundle",
-            &bundle,
-            "--pid-file",
-            &pid_file,
-            "bench",
-        ])?;
+        self.call(&["create", "--bundle", &bundle, "--pid-file", &pid_file, "bench"])?;
         let pid = std::fs::read_to_string(&self.pid_file)?.parse()?;
         self.call(&["start", "bench"])?;
         process::wait_for_orphan(pid)?;

@@ -17,21 +17,12 @@ const PROMISES: [(&str, f64); 2] = [("life", 1.0), ("--version", 0.6)];
 
 /// Median and minimum of some times, in milliseconds.
 fn median_and_minimum(times: &[Duration]) -> (f64, f64) {
-    let mut sorted: Vec<f64> = times
-        .iter()
-        .map(|time| time.as_secs_f64() * 1000.0)
-        .collect();
+    let mut sorted: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1000.0).collect();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     let upper = sorted.get(middle).copied().unwrap_or_default();
-    let lower = sorted
-        .get((sorted.len().saturating_sub(1)) / 2)
-        .copied()
-        .unwrap_or_default();
-    (
-        f64::midpoint(lower, upper),
-        sorted.first().copied().unwrap_or_default(),
-    )
+    let lower = sorted.get((sorted.len().saturating_sub(1)) / 2).copied().unwrap_or_default();
+    (f64::midpoint(lower, upper), sorted.first().copied().unwrap_or_default())
 }
 
 /// Prints the table of one view; the answer is whether every promise is kept.
@@ -51,11 +42,7 @@ pub(crate) fn print(
     let mut medians = Vec::new();
     for (program, lists) in programs.iter().zip(times) {
         let figures = lists.each_ref().map(|list| median_and_minimum(list));
-        write!(
-            out,
-            "{:28}",
-            format!("{} {}", program.name, version(program)?)
-        )?;
+        write!(out, "{:28}", format!("{} {}", program.name, version(program)?))?;
         for (median, minimum) in figures {
             write!(out, "{:>20}", format!("{median:.2} [{minimum:.2}]"))?;
         }
@@ -82,19 +69,12 @@ fn judge(out: &mut impl Write, ours: &[f64; 3], others: &[[f64; 3]]) -> Verdict<
     };
     let mut kept = true;
     for (what, promise) in PROMISES {
-        let figures = WHAT
-            .iter()
-            .zip(ours.iter().zip(crun))
-            .find(|(name, _)| **name == what);
+        let figures = WHAT.iter().zip(ours.iter().zip(crun)).find(|(name, _)| **name == what);
         let Some((_, (ours, crun))) = figures else {
             continue;
         };
         if ours / crun > promise {
-            writeln!(
-                out,
-                "broken: {what} is {:.2} × crun, promised {promise}",
-                ours / crun
-            )?;
+            writeln!(out, "broken: {what} is {:.2} × crun, promised {promise}", ours / crun)?;
             kept = false;
         }
     }
@@ -125,11 +105,7 @@ mod tests {
         let mut out = Vec::new();
         let kept = judge(&mut out, &[11.0, 1.0, 1.0], &[[10.0, 2.0, 2.0]]).unwrap();
         assert!(!kept);
-        assert!(
-            String::from_utf8(out)
-                .unwrap()
-                .contains("life is 1.10 × crun")
-        );
+        assert!(String::from_utf8(out).unwrap().contains("life is 1.10 × crun"));
         let mut out = Vec::new();
         assert!(judge(&mut out, &[10.0, 9.0, 1.2], &[[10.0, 2.0, 2.0]]).unwrap());
         assert!(out.is_empty());

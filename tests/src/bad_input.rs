@@ -19,14 +19,7 @@ use crate::registry::Case;
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [
-        configuration::CASES,
-        identity::CASES,
-        program::CASES,
-        disk::CASES,
-        crash::CASES,
-    ]
-    .concat()
+    [configuration::CASES, identity::CASES, program::CASES, disk::CASES, crash::CASES].concat()
 }
 
 /// The test program.

@@ -76,18 +76,10 @@ fn help(room: &Room) -> Verdict {
     only_ours(room)?;
     let long = plain(room, &["--help"])?.ok()?;
     for command in COMMANDS {
-        ensure!(
-            long.stdout.contains(command),
-            "{command} is not in the help: {}",
-            long.stdout
-        );
+        ensure!(long.stdout.contains(command), "{command} is not in the help: {}", long.stdout);
     }
     ensure_eq!(long.stderr, "", "standard error of --help");
-    ensure_eq!(
-        plain(room, &["help"])?.ok()?.stdout,
-        long.stdout,
-        "help and --help"
-    );
+    ensure_eq!(plain(room, &["help"])?.ok()?.stdout, long.stdout, "help and --help");
     Ok(())
 }
 
@@ -107,13 +99,7 @@ fn version(room: &Room) -> Verdict {
     let finished = plain(room, &["--version"])?.ok()?;
     let first = finished.stdout.lines().next().unwrap_or_default();
     ensure!(first.contains(" version "), "first line: {first}");
-    ensure!(
-        finished
-            .stdout
-            .lines()
-            .any(|line| line.starts_with("spec: 1.")),
-        "{finished}"
-    );
+    ensure!(finished.stdout.lines().any(|line| line.starts_with("spec: 1.")), "{finished}");
     if room.runtime.ours {
         ensure_eq!(
             plain(room, &["version"])?.ok()?.stdout,
@@ -138,8 +124,7 @@ fn completion(room: &Room) -> Verdict {
     let script = plain(room, &["completion", "bash"])?.ok()?.stdout;
     fs::write(room.dir().join("completion"), script)?;
     let mut bash = std::process::Command::new("bash");
-    room.run_command(bash.arg("-n").arg(room.dir().join("completion")))?
-        .ok()?;
+    room.run_command(bash.arg("-n").arg(room.dir().join("completion")))?.ok()?;
     Ok(())
 }
 
@@ -161,9 +146,7 @@ fn unknown_option(room: &Room) -> Verdict {
         let finished = plain(room, arguments)?;
         ensure!(finished.code != 0, "{finished}");
         if room.runtime.ours {
-            finished
-                .exits(2)?
-                .refuses(&["--no-such-option", "--bundle"])?;
+            finished.exits(2)?.refuses(&["--no-such-option", "--bundle"])?;
         }
     }
     Ok(())
@@ -196,9 +179,7 @@ fn spec(room: &Room) -> Verdict {
     ensure_eq!(config["process"]["terminal"], true, "terminal");
     ensure_eq!(config["root"]["path"], "rootfs", "root");
     ensure!(
-        config["ociVersion"]
-            .as_str()
-            .is_some_and(|version| version.starts_with("1.")),
+        config["ociVersion"].as_str().is_some_and(|version| version.starts_with("1.")),
         "{config}"
     );
     // And it runs, without a terminal.
@@ -216,21 +197,15 @@ fn spec_keeps_existing(room: &Room) -> Verdict {
     fs::create_dir(&dir)?;
     fs::write(dir.join("config.json"), "mine")?;
     let mut command = room.runtime.command(&room.root(), &["spec"]);
-    room.run_command(command.current_dir(&dir))?
-        .refuses(&["config.json"])?;
-    ensure_eq!(
-        fs::read_to_string(dir.join("config.json"))?,
-        "mine",
-        "config.json"
-    );
+    room.run_command(command.current_dir(&dir))?.refuses(&["config.json"])?;
+    ensure_eq!(fs::read_to_string(dir.join("config.json"))?, "mine", "config.json");
     Ok(())
 }
 
 fn spec_in_bundle(room: &Room) -> Verdict {
     let dir = room.dir().join("spec");
     fs::create_dir(&dir)?;
-    room.call(&["spec", "--bundle", &dir.to_string_lossy()])?
-        .ok()?;
+    room.call(&["spec", "--bundle", &dir.to_string_lossy()])?.ok()?;
     ensure!(dir.join("config.json").exists(), "no config.json");
     Ok(())
 }
@@ -244,45 +219,22 @@ fn features(room: &Room) -> Verdict {
     }
     let names = |pointer: &str| -> Vec<String> {
         let list = document.pointer(pointer).and_then(Value::as_array);
-        list.into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let (hooks, options) = (names("/hooks"), names("/mountOptions"));
-    for hook in [
-        "prestart",
-        "createRuntime",
-        "createContainer",
-        "startContainer",
-        "poststart",
-        "poststop",
-    ] {
-        ensure!(
-            hooks.iter().any(|name| name == hook),
-            "{hook} is not among {hooks:?}"
-        );
+    for hook in
+        ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+    {
+        ensure!(hooks.iter().any(|name| name == hook), "{hook} is not among {hooks:?}");
     }
-    for option in [
-        "ro", "rbind", "rprivate", "nosuid", "noexec", "nodev", "rslave",
-    ] {
-        ensure!(
-            options.iter().any(|name| name == option),
-            "{option} is not among {options:?}"
-        );
+    for option in ["ro", "rbind", "rprivate", "nosuid", "noexec", "nodev", "rslave"] {
+        ensure!(options.iter().any(|name| name == option), "{option} is not among {options:?}");
     }
     let namespaces = names("/linux/namespaces");
     for kind in ["pid", "network", "ipc", "uts", "mount", "user", "cgroup"] {
-        ensure!(
-            namespaces.iter().any(|name| name == kind),
-            "{kind} is not among {namespaces:?}"
-        );
+        ensure!(namespaces.iter().any(|name| name == kind), "{kind} is not among {namespaces:?}");
     }
-    ensure!(
-        !names("/linux/capabilities").is_empty(),
-        "no capabilities: {document}"
-    );
+    ensure!(!names("/linux/capabilities").is_empty(), "no capabilities: {document}");
     Ok(())
 }
 
@@ -299,17 +251,9 @@ fn config_show(room: &Room) -> Verdict {
     only_ours(room)?;
     let file = room.dir().join("config.toml");
     fs::write(&file, "[crun]\npath = \"/opt/bin/crun\"\n")?;
-    let shown = plain(
-        room,
-        &["--config", &file.to_string_lossy(), "config", "show"],
-    )?
-    .ok()?;
+    let shown = plain(room, &["--config", &file.to_string_lossy(), "config", "show"])?.ok()?;
     ensure!(shown.stdout.contains("/opt/bin/crun"), "{shown}");
-    plain(
-        room,
-        &["--config", &file.to_string_lossy(), "config", "check"],
-    )?
-    .ok()?;
+    plain(room, &["--config", &file.to_string_lossy(), "config", "check"])?.ok()?;
     Ok(())
 }
 
@@ -322,21 +266,13 @@ fn config_check_names_the_mistake(room: &Room) -> Verdict {
     let finished = plain(room, &["--config", &name, "config", "check"])?;
     ensure!(finished.code != 0, "{finished}");
     for word in [&*name, "paht", "path", "2"] {
-        ensure!(
-            finished.stderr.contains(word),
-            "{word:?} is not in {finished}"
-        );
+        ensure!(finished.stderr.contains(word), "{word:?} is not in {finished}");
     }
     let bundle = room.script("true")?;
     bundle.write()?;
     let root = room.root();
     let (root, dir) = (root.to_string_lossy(), bundle.dir.to_string_lossy());
-    let run = plain(
-        room,
-        &[
-            "--root", &root, "--config", &name, "run", "--bundle", &dir, "x",
-        ],
-    )?;
+    let run = plain(room, &["--root", &root, "--config", &name, "run", "--bundle", &dir, "x"])?;
     run.refuses(&["paht"])?;
     Ok(())
 }
@@ -347,24 +283,10 @@ fn unknown_backend(room: &Room) -> Verdict {
     bundle.write()?;
     let root = room.root();
     let (root, dir) = (root.to_string_lossy(), bundle.dir.to_string_lossy());
-    let finished = plain(
-        room,
-        &[
-            "--root",
-            &root,
-            "--backend",
-            "natvie",
-            "run",
-            "--bundle",
-            &dir,
-            "x",
-        ],
-    )?;
+    let finished =
+        plain(room, &["--root", &root, "--backend", "natvie", "run", "--bundle", &dir, "x"])?;
     ensure!(finished.code != 0, "{finished}");
-    ensure!(
-        finished.stderr.contains("natvie") && finished.stderr.contains("native"),
-        "{finished}"
-    );
+    ensure!(finished.stderr.contains("natvie") && finished.stderr.contains("native"), "{finished}");
     Ok(())
 }
 
@@ -382,10 +304,7 @@ fn log_of_failure(room: &Room, flags: &[&str]) -> Verdict<(String, Finished)> {
 /// The error goes to standard error as well, as with runc.
 fn log_text(room: &Room) -> Verdict {
     let (log, finished) = log_of_failure(room, &[])?;
-    ensure!(
-        log.contains("level=error") && log.contains("does not exist"),
-        "log: {log}"
-    );
+    ensure!(log.contains("level=error") && log.contains("does not exist"), "log: {log}");
     ensure!(finished.stderr.contains("does not exist"), "{finished}");
     Ok(())
 }
@@ -398,10 +317,7 @@ fn log_json(room: &Room) -> Verdict {
     ensure_eq!(line["level"], "error", "level of {line}");
     let message = line["msg"].as_str().unwrap_or_default();
     ensure!(message.contains("does not exist"), "message of {line}");
-    ensure!(
-        line["time"].as_str().is_some_and(|time| time.contains('T')),
-        "time of {line}"
-    );
+    ensure!(line["time"].as_str().is_some_and(|time| time.contains('T')), "time of {line}");
     Ok(())
 }
 
@@ -428,24 +344,11 @@ fn log_of_success_is_quiet(room: &Room) -> Verdict {
     let bundle = room.script("echo out")?;
     bundle.write()?;
     let file = room.dir().join("log");
-    let (name, dir, id) = (
-        file.to_string_lossy(),
-        bundle.dir.to_string_lossy(),
-        room.id(),
-    );
-    let finished = room
-        .call(&["--log", &name, "run", "--bundle", &dir, &id])?
-        .ok()?;
-    ensure_eq!(
-        (finished.stdout.as_str(), finished.stderr.as_str()),
-        ("out\n", ""),
-        "streams"
-    );
+    let (name, dir, id) = (file.to_string_lossy(), bundle.dir.to_string_lossy(), room.id());
+    let finished = room.call(&["--log", &name, "run", "--bundle", &dir, &id])?.ok()?;
+    ensure_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("out\n", ""), "streams");
     let log = fs::read_to_string(&file).unwrap_or_default();
-    ensure!(
-        !log.contains("level=error") && !log.contains("level=warning"),
-        "log: {log}"
-    );
+    ensure!(!log.contains("level=error") && !log.contains("level=warning"), "log: {log}");
     Ok(())
 }
 
@@ -453,14 +356,8 @@ fn debug_goes_to_the_log(room: &Room) -> Verdict {
     let bundle = room.script("echo out")?;
     bundle.write()?;
     let file = room.dir().join("log");
-    let (name, dir, id) = (
-        file.to_string_lossy(),
-        bundle.dir.to_string_lossy(),
-        room.id(),
-    );
-    let finished = room
-        .call(&["--debug", "--log", &name, "run", "--bundle", &dir, &id])?
-        .ok()?;
+    let (name, dir, id) = (file.to_string_lossy(), bundle.dir.to_string_lossy(), room.id());
+    let finished = room.call(&["--debug", "--log", &name, "run", "--bundle", &dir, &id])?.ok()?;
     ensure_eq!(finished.stdout, "out\n", "standard output");
     let log = fs::read_to_string(&file).unwrap_or_default();
     ensure!(log.contains("debug"), "log: {log}");
@@ -490,8 +387,7 @@ fn root_option(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     let other = room.dir().join("other-root");
     let mut command = room.runtime.command(&other, &["state", &container.id]);
-    room.run_command(&mut command)?
-        .refuses(&["does not exist"])?;
+    room.run_command(&mut command)?.refuses(&["does not exist"])?;
     container.end()
 }
 
@@ -504,10 +400,7 @@ fn systemd_cgroup(room: &Room) -> Verdict {
     bundle.write()?;
     let (dir, id) = (bundle.dir.to_string_lossy(), room.id());
     let finished = room.call(&["--systemd-cgroup", "run", "--bundle", &dir, &id])?;
-    ensure!(
-        finished.code != 0 && finished.stderr.to_lowercase().contains("systemd"),
-        "{finished}"
-    );
+    ensure!(finished.code != 0 && finished.stderr.to_lowercase().contains("systemd"), "{finished}");
     Ok(())
 }
 
@@ -528,16 +421,8 @@ fn configuration_file_missing(room: &Room) -> Verdict {
     bundle.write()?;
     let root = room.root();
     let (root, dir) = (root.to_string_lossy(), bundle.dir.to_string_lossy());
-    let arguments = [
-        "--root",
-        &root,
-        "--config",
-        "/no/such/config.toml",
-        "run",
-        "--bundle",
-        &dir,
-        "x",
-    ];
+    let arguments =
+        ["--root", &root, "--config", "/no/such/config.toml", "run", "--bundle", &dir, "x"];
     plain(room, &arguments)?.refuses(&["/no/such/config.toml"])?;
     Ok(())
 }
@@ -556,17 +441,8 @@ fn broken_configuration_still_kills(room: &Room) -> Verdict {
         arguments.extend(words);
         plain(room, &arguments)
     };
-    ensure!(
-        with(&["state", &container.id])?
-            .ok()?
-            .stdout
-            .contains("running"),
-        "state"
-    );
-    ensure!(
-        with(&["list", "-q"])?.ok()?.stdout.contains(&container.id),
-        "list"
-    );
+    ensure!(with(&["state", &container.id])?.ok()?.stdout.contains("running"), "state");
+    ensure!(with(&["list", "-q"])?.ok()?.stdout.contains(&container.id), "list");
     with(&["kill", &container.id, "KILL"])?.ok()?;
     container.wait()?;
     container.becomes("stopped")?;
@@ -578,10 +454,8 @@ fn broken_configuration_still_kills(room: &Room) -> Verdict {
 fn annotation_does_not_choose_backend(room: &Room) -> Verdict {
     only_ours(room)?;
     let mut bundle = room.script("echo ran")?;
-    bundle.set(
-        "/annotations",
-        serde_json::json!({ "io.proxmox-lxcri.backend": "no-such-backend" }),
-    );
+    bundle
+        .set("/annotations", serde_json::json!({ "io.proxmox-lxcri.backend": "no-such-backend" }));
     let finished = room.run(&bundle)?;
     ensure_eq!(
         (finished.code, finished.stdout.as_str()),

@@ -72,10 +72,7 @@ impl<'a> Podman<'a> {
             "--events-backend=file",
             "--storage-driver=vfs",
         ]);
-        command
-            .arg("--runtime")
-            .arg(&self.room.runtime.program)
-            .args(arguments);
+        command.arg("--runtime").arg(&self.room.runtime.program).args(arguments);
         let name = format!("podman{}", arguments.len());
         Finished::within(&mut command, self.room.dir(), &name, None, DEADLINE)
     }
@@ -85,13 +82,8 @@ impl<'a> Podman<'a> {
         let root = rootfs(self.room)?;
         let root = root.to_string_lossy();
         // No CAP_SYS_RESOURCE here: Podman's default limits would have to be raised.
-        let limits = [
-            "--ulimit",
-            "nofile=1024:1024",
-            "--ulimit",
-            "nproc=1024:1024",
-            "--network=none",
-        ];
+        let limits =
+            ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--network=none"];
         let mut arguments = vec!["run"];
         arguments.extend(limits);
         arguments.extend(flags);
@@ -136,14 +128,10 @@ fn remove_client_cgroups() {
 
 fn podman_run(room: &Room) -> Verdict {
     let podman = Podman::new(room)?;
-    let finished = podman
-        .run(&["--rm"], &["sh", "-c", "echo out; echo err >&2; exit 7"])?
-        .exits(7)?;
+    let finished =
+        podman.run(&["--rm"], &["sh", "-c", "echo out; echo err >&2; exit 7"])?.exits(7)?;
     ensure_eq!(finished.stdout, "out\n", "standard output");
-    ensure!(
-        finished.stderr.contains("err\n"),
-        "standard error: {finished}"
-    );
+    ensure!(finished.stderr.contains("err\n"), "standard error: {finished}");
     podman.run(&["--rm"], &["no-such-program"])?.exits(127)?;
     podman.run(&["--rm"], &["/etc/passwd"])?.exits(126)?;
     podman
@@ -157,45 +145,30 @@ fn podman_run(room: &Room) -> Verdict {
 
 fn podman_exec(room: &Room) -> Verdict {
     let podman = Podman::new(room)?;
-    let id = podman
-        .run(&["--detach", "--name", "sleeper"], &["sleep", "1000"])?
-        .ok()?
-        .stdout;
+    let id = podman.run(&["--detach", "--name", "sleeper"], &["sleep", "1000"])?.ok()?.stdout;
     ensure!(id.trim().len() == 64, "id of the container: {id}");
-    let finished = podman
-        .call(&["exec", "sleeper", "sh", "-c", "echo in; exit 3"])?
-        .exits(3)?;
+    let finished = podman.call(&["exec", "sleeper", "sh", "-c", "echo in; exit 3"])?.exits(3)?;
     ensure_eq!(finished.stdout, "in\n", "output of exec");
-    podman
-        .call(&["exec", "sleeper", "no-such-program"])?
-        .exits(127)?;
+    podman.call(&["exec", "sleeper", "no-such-program"])?.exits(127)?;
     podman.call(&["pause", "sleeper"])?.ok()?;
     podman.call(&["unpause", "sleeper"])?.ok()?;
     let top = podman.call(&["exec", "sleeper", "ps"])?.ok()?;
     ensure!(top.stdout.contains("sleep 1000"), "{top}");
-    podman
-        .call(&["rm", "--force", "--time", "0", "sleeper"])?
-        .ok()?;
+    podman.call(&["rm", "--force", "--time", "0", "sleeper"])?.ok()?;
     Ok(())
 }
 
 fn podman_terminal(room: &Room) -> Verdict {
     let podman = Podman::new(room)?;
-    let finished = podman
-        .run(
-            &["--rm", "--tty"],
-            &["sh", "-c", "tty; test -t 1 && echo terminal"],
-        )?
-        .ok()?;
+    let finished =
+        podman.run(&["--rm", "--tty"], &["sh", "-c", "tty; test -t 1 && echo terminal"])?.ok()?;
     ensure!(finished.stdout.contains("terminal"), "{finished}");
     Ok(())
 }
 
 fn podman_kill_and_rm(room: &Room) -> Verdict {
     let podman = Podman::new(room)?;
-    podman
-        .run(&["--detach", "--name", "victim"], &["sleep", "1000"])?
-        .ok()?;
+    podman.run(&["--detach", "--name", "victim"], &["sleep", "1000"])?.ok()?;
     podman.call(&["kill", "--signal", "KILL", "victim"])?.ok()?;
     let waited = podman.call(&["wait", "victim"])?.ok()?;
     ensure_eq!(waited.stdout.trim(), "137", "exit code");
@@ -208,9 +181,7 @@ fn podman_default_seccomp(room: &Room) -> Verdict {
         skip!("Podman's default profile is not installed");
     }
     let podman = Podman::new(room)?;
-    let finished = podman
-        .run(&["--rm"], &["grep", "Seccomp:", "/proc/self/status"])?
-        .ok()?;
+    let finished = podman.run(&["--rm"], &["grep", "Seccomp:", "/proc/self/status"])?.ok()?;
     ensure_eq!(finished.stdout, "Seccomp:\t2\n", "filter");
     Ok(())
 }
@@ -227,9 +198,7 @@ impl<'a> Containerd<'a> {
         let program = ["/usr/bin/containerd", "/usr/sbin/containerd"]
             .into_iter()
             .find(|path| Path::new(path).exists());
-        let Some(program) = program else {
-            skip!("containerd is not installed")
-        };
+        let Some(program) = program else { skip!("containerd is not installed") };
         let dir = room.dir().join("containerd");
         fs::create_dir(&dir)?;
         let config = dir.join("config.toml");
@@ -249,25 +218,16 @@ impl<'a> Containerd<'a> {
         let mut command = Command::new(program);
         command.arg("--config").arg(&config);
         let daemon = Started::new(&mut command, &dir, "daemon", None)?;
-        let containerd = Self {
-            room,
-            dir,
-            daemon: Some(daemon),
-        };
+        let containerd = Self { room, dir, daemon: Some(daemon) };
         until("containerd", || {
-            containerd
-                .ctr(&["version"])
-                .is_ok_and(|version| version.code == 0)
+            containerd.ctr(&["version"]).is_ok_and(|version| version.code == 0)
         })?;
         Ok(containerd)
     }
 
     fn ctr(&self, arguments: &[&str]) -> Verdict<Finished> {
         let mut command = Command::new("ctr");
-        command
-            .arg("--address")
-            .arg(self.dir.join("c.sock"))
-            .args(arguments);
+        command.arg("--address").arg(self.dir.join("c.sock")).args(arguments);
         let name = format!("ctr{}", arguments.len());
         Finished::within(&mut command, self.room.dir(), &name, None, DEADLINE)
     }
@@ -275,10 +235,7 @@ impl<'a> Containerd<'a> {
     /// `ctr run FLAGS… --runc-binary PROGRAM --rootfs DIR ID WORDS…`.
     fn run(&self, flags: &[&str], id: &str, words: &[&str]) -> Verdict<Finished> {
         let root = rootfs(self.room)?;
-        let (root, program) = (
-            root.to_string_lossy(),
-            self.room.runtime.program.to_string_lossy(),
-        );
+        let (root, program) = (root.to_string_lossy(), self.room.runtime.program.to_string_lossy());
         let mut arguments = vec!["run", "--runc-binary", &program, "--rootfs"];
         arguments.extend(flags);
         arguments.extend([&*root, id]);
@@ -307,20 +264,10 @@ impl Drop for Containerd<'_> {
 fn ctr_run(room: &Room) -> Verdict {
     let containerd = Containerd::new(room)?;
     let finished = containerd
-        .run(
-            &["--rm"],
-            "one",
-            &["/bin/sh", "-c", "echo out; echo err >&2; exit 7"],
-        )?
+        .run(&["--rm"], "one", &["/bin/sh", "-c", "echo out; echo err >&2; exit 7"])?
         .exits(7)?;
-    ensure!(
-        finished.stdout.contains("out\n"),
-        "standard output: {finished}"
-    );
-    ensure!(
-        finished.stderr.contains("err\n"),
-        "standard error: {finished}"
-    );
+    ensure!(finished.stdout.contains("out\n"), "standard output: {finished}");
+    ensure!(finished.stderr.contains("err\n"), "standard error: {finished}");
     let missing = containerd.run(&["--rm"], "two", &["no-such-program"])?;
     missing.refuses(&["executable file not found in $PATH"])?;
     let _removed = containerd.ctr(&["containers", "rm", "two"])?;
@@ -329,9 +276,7 @@ fn ctr_run(room: &Room) -> Verdict {
 
 fn ctr_exec(room: &Room) -> Verdict {
     let containerd = Containerd::new(room)?;
-    containerd
-        .run(&["--detach"], "sleeper", &["/bin/sleep", "1000"])?
-        .ok()?;
+    containerd.run(&["--detach"], "sleeper", &["/bin/sleep", "1000"])?.ok()?;
     let finished = containerd.ctr(&[
         "tasks",
         "exec",
@@ -355,13 +300,9 @@ fn ctr_exec(room: &Room) -> Verdict {
 
 /// KILL, wait for the end, delete task and container.
 fn end(containerd: &Containerd<'_>, id: &str) -> Verdict {
-    containerd
-        .ctr(&["tasks", "kill", "--signal", "SIGKILL", id])?
-        .ok()?;
+    containerd.ctr(&["tasks", "kill", "--signal", "SIGKILL", id])?.ok()?;
     until("the end of the task", || {
-        containerd
-            .ctr(&["tasks", "ls"])
-            .is_ok_and(|list| list.stdout.contains("STOPPED"))
+        containerd.ctr(&["tasks", "ls"]).is_ok_and(|list| list.stdout.contains("STOPPED"))
     })?;
     containerd.ctr(&["tasks", "delete", id])?;
     containerd.ctr(&["containers", "delete", id])?.ok()?;
@@ -370,15 +311,9 @@ fn end(containerd: &Containerd<'_>, id: &str) -> Verdict {
 
 fn ctr_kill_and_delete(room: &Room) -> Verdict {
     let containerd = Containerd::new(room)?;
-    containerd
-        .run(&["--detach"], "victim", &["/bin/sleep", "1000"])?
-        .ok()?;
+    containerd.run(&["--detach"], "victim", &["/bin/sleep", "1000"])?.ok()?;
     let listed = containerd.ctr(&["tasks", "ls"])?.ok()?;
-    let row = listed
-        .stdout
-        .lines()
-        .find(|line| line.starts_with("victim"))
-        .context("no task")?;
+    let row = listed.stdout.lines().find(|line| line.starts_with("victim")).context("no task")?;
     ensure!(row.contains("RUNNING"), "{row}");
     end(&containerd, "victim")
 }

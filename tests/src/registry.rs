@@ -32,9 +32,5 @@ pub(crate) use cases;
 /// The test of a case against one runtime, named `PREFIX::topic::what`.
 pub fn test(prefix: &str, case: Case, runtime: RuntimeMaker) -> Test {
     let name = format!("{prefix}::{}", case.name.replace('/', "::"));
-    Test {
-        name,
-        runtime,
-        body: Box::new(case.run),
-    }
+    Test { name, runtime, body: Box::new(case.run) }
 }

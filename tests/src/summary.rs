@@ -75,10 +75,7 @@ impl Summary {
             .collect();
         let named = u64::try_from(self.skips.len()).unwrap_or(u64::MAX);
         if self.skipped > named {
-            wrong.push(format!(
-                "{} tests were ignored without a reason",
-                self.skipped - named
-            ));
+            wrong.push(format!("{} tests were ignored without a reason", self.skipped - named));
         }
         wrong
     }
@@ -105,9 +102,7 @@ fn matches(skip: &AcceptedSkip, name: &str) -> bool {
 
 /// The program that a line of cargo announces.
 fn program_of(line: &str) -> Option<String> {
-    let rest = line
-        .strip_prefix("Running ")
-        .or_else(|| line.strip_prefix("Doc-tests "))?;
+    let rest = line.strip_prefix("Running ").or_else(|| line.strip_prefix("Doc-tests "))?;
     // A test may print such words, but not with the path that cargo gives in parentheses.
     let is_cargos = line.starts_with("Doc-tests ") || rest.ends_with(')');
     is_cargos.then(|| rest.to_owned())
@@ -115,12 +110,8 @@ fn program_of(line: &str) -> Option<String> {
 
 /// The number before a word in `ok. 3 passed; 0 failed; …`.
 fn count_before(counts: &str, word: &str) -> u64 {
-    let part = counts
-        .split([';', '.'])
-        .map(str::trim)
-        .find(|part| part.ends_with(word));
-    part.and_then(|part| part.split(' ').next()?.parse().ok())
-        .unwrap_or(0)
+    let part = counts.split([';', '.']).map(str::trim).find(|part| part.ends_with(word));
+    part.and_then(|part| part.split(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -153,10 +144,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out
         assert_eq!(summary.lost_programs, ["programs/x.rs (deps/x-1)"]);
         let last = Summary::of_log("Running programs/x.rs (deps/x-1)\nsignal: 11\n");
         assert_eq!(last.failed, 1);
-        assert_eq!(
-            Summary::of_log("error: could not compile `a` (lib)\n").failed,
-            1
-        );
+        assert_eq!(Summary::of_log("error: could not compile `a` (lib)\n").failed, 1);
     }
 
     #[test]

@@ -58,11 +58,7 @@ impl Bundle {
         let cgroup = format!("/lxcri-test-{}-{number}", std::process::id());
         let mut config: Value = serde_json::from_str(DEFAULT)?;
         put(&mut config, "/linux/cgroupsPath", json!(cgroup));
-        Ok(Self {
-            dir: dir.to_owned(),
-            config,
-            cgroup,
-        })
+        Ok(Self { dir: dir.to_owned(), config, cgroup })
     }
 
     /// The root file system that [`Bundle::busybox`] made.
@@ -96,11 +92,7 @@ impl Bundle {
 
     /// Appends `value` to the array at a JSON pointer; the array is made when it is missing.
     pub fn push(&mut self, pointer: &str, value: Value) -> &mut Self {
-        let mut list = self
-            .config
-            .pointer(pointer)
-            .cloned()
-            .unwrap_or_else(|| json!([]));
+        let mut list = self.config.pointer(pointer).cloned().unwrap_or_else(|| json!([]));
         if let Value::Array(items) = &mut list {
             items.push(value);
         }
@@ -162,10 +154,8 @@ impl Bundle {
     /// A namespace of `kind`: new, or the one at `path`. Replaces an earlier entry of that kind.
     pub fn namespace(&mut self, kind: &str, path: Option<&str>) -> &mut Self {
         self.share_namespace(kind);
-        let entry = path.map_or_else(
-            || json!({ "type": kind }),
-            |path| json!({ "type": kind, "path": path }),
-        );
+        let entry = path
+            .map_or_else(|| json!({ "type": kind }), |path| json!({ "type": kind, "path": path }));
         self.push("/linux/namespaces", entry)
     }
 
@@ -261,10 +251,7 @@ fn make_busybox_root(root: &Path) -> Verdict {
     }
     let accounts = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000:Alice:/home/alice:/bin/sh\n";
     fs::write(root.join("etc/passwd"), accounts)?;
-    fs::write(
-        root.join("etc/group"),
-        "root:x:0:\ntty:x:5:\nalice:x:1000:\nusers:x:100:alice\n",
-    )?;
+    fs::write(root.join("etc/group"), "root:x:0:\ntty:x:5:\nalice:x:1000:\nusers:x:100:alice\n")?;
     Ok(())
 }
 
@@ -278,28 +265,16 @@ mod tests {
         put(&mut config, "/a/c/d", json!(2));
         put(&mut config, "/list/0/x", json!(3));
         put(&mut config, "/list/7/x", json!(4));
-        assert_eq!(
-            config,
-            json!({ "a": { "b": 1, "c": { "d": 2 } }, "list": [{ "x": 3 }] })
-        );
+        assert_eq!(config, json!({ "a": { "b": 1, "c": { "d": 2 } }, "list": [{ "x": 3 }] }));
     }
 
     #[test]
     fn a_namespace_replaces_the_entry_of_its_kind() {
         let dir = tempfile::tempdir().unwrap();
         let mut bundle = Bundle::without_root(&dir.path().join("b")).unwrap();
-        bundle
-            .namespace("pid", Some("/proc/1/ns/pid"))
-            .share_namespace("ipc")
-            .remove("/hostname");
+        bundle.namespace("pid", Some("/proc/1/ns/pid")).share_namespace("ipc").remove("/hostname");
         let namespaces = bundle.config["linux"]["namespaces"].as_array().unwrap();
-        assert_eq!(
-            namespaces
-                .iter()
-                .filter(|entry| entry["type"] == "pid")
-                .count(),
-            1
-        );
+        assert_eq!(namespaces.iter().filter(|entry| entry["type"] == "pid").count(), 1);
         assert!(namespaces.contains(&json!({ "type": "pid", "path": "/proc/1/ns/pid" })));
         assert!(!namespaces.contains(&json!({ "type": "ipc" })));
         assert!(bundle.config.get("hostname").is_none());

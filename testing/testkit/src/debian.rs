@@ -31,9 +31,6 @@ pub fn peers() -> Verdict<PathBuf> {
 /// The directory whose name a script prints as its last line.
 fn script_output(script: &Path) -> Verdict<PathBuf> {
     let printed = output_of(&mut Command::new(script))?;
-    let last = printed
-        .lines()
-        .last()
-        .context(format!("{} printed nothing", script.display()))?;
+    let last = printed.lines().last().context(format!("{} printed nothing", script.display()))?;
     Ok(PathBuf::from(last))
 }

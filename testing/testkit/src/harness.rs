@@ -49,9 +49,7 @@ pub struct Test {
 
 impl std::fmt::Debug for Test {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Test")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Test").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -60,15 +58,8 @@ pub fn main(view: View, tests: Vec<Test>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The comparison before and after is exact because nothing else of ours runs meanwhile.
     arguments.test_threads = Some(1);
-    let entered = if arguments.list {
-        Ok(())
-    } else {
-        prepare(view)
-    };
-    let trials = tests
-        .into_iter()
-        .map(|test| trial(view, test, entered.clone()))
-        .collect();
+    let entered = if arguments.list { Ok(()) } else { prepare(view) };
+    let trials = tests.into_iter().map(|test| trial(view, test, entered.clone())).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     print_notes();
     conclusion.exit_code()
@@ -84,11 +75,7 @@ fn prepare(view: View) -> Verdict {
 }
 
 fn trial(view: View, test: Test, entered: Verdict) -> Trial {
-    let Test {
-        name,
-        runtime,
-        body,
-    } = test;
+    let Test { name, runtime, body } = test;
     let title = name.clone();
     Trial::ignorable_test(title, move || {
         match entered.and_then(|()| judge(view, &name, runtime, body)) {
@@ -107,10 +94,7 @@ fn trial(view: View, test: Test, entered: Verdict) -> Trial {
 static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn note(line: String) {
-    NOTES
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(line);
+    NOTES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
 }
 
 /// Skips with their reasons and comparisons, one per line, on standard error.
@@ -131,10 +115,7 @@ fn judge(view: View, name: &str, runtime: RuntimeMaker, body: Body) -> Verdict {
     let before = Machine::snapshot(&room);
     let verdict =
         std::panic::catch_unwind(AssertUnwindSafe(|| body(&room))).unwrap_or_else(|panic| {
-            Err(Stop::Failed(format!(
-                "panicked: {}",
-                words_of(panic.as_ref())
-            )))
+            Err(Stop::Failed(format!("panicked: {}", words_of(panic.as_ref()))))
         });
     let (after, difference) = settle(&room, &before);
     if std::env::var_os(VERBOSE).is_some() || room.is_announced() {
@@ -201,11 +182,7 @@ fn thaw(cgroup: &std::path::Path) {
 /// Detaches every mount below the scratch directory.
 fn unmount_below(room: &Room) {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let targets = text
-        .lines()
-        .rev()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(PathBuf::from);
+    let targets = text.lines().rev().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
     for target in targets.filter(|target| target.starts_with(room.dir())) {
         let _result = rustix::mount::unmount(target, rustix::mount::UnmountFlags::DETACH);
     }
@@ -214,6 +191,5 @@ fn unmount_below(room: &Room) {
 /// The message of a panic.
 fn words_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default()
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

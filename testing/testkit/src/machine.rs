@@ -72,15 +72,9 @@ impl Machine {
                 .iter()
                 .any(|left| left.by.contains(&executor) && line.starts_with(left.entry))
         };
-        let new = after
-            .lines
-            .difference(&self.lines)
-            .filter(|line| !known(line));
+        let new = after.lines.difference(&self.lines).filter(|line| !known(line));
         // A cgroup that is gone was somebody else's, and so was its removal: no runtime is told of it.
-        let gone = self
-            .lines
-            .difference(&after.lines)
-            .filter(|line| !line.starts_with("cgroup "));
+        let gone = self.lines.difference(&after.lines).filter(|line| !line.starts_with("cgroup "));
         new.map(|line| format!("left behind: {line}"))
             .chain(gone.map(|line| format!("gone: {line}")))
             .collect()
@@ -88,10 +82,7 @@ impl Machine {
 
     /// The lines of one kind.
     fn count(&self, kind: &str) -> usize {
-        self.lines
-            .iter()
-            .filter(|line| line.starts_with(kind))
-            .count()
+        self.lines.iter().filter(|line| line.starts_with(kind)).count()
     }
 
     /// Processes below this one that still run.
@@ -104,10 +95,8 @@ impl Machine {
     #[must_use]
     pub fn new_cgroups(&self, after: &Self) -> Vec<PathBuf> {
         let new = after.lines.difference(&self.lines);
-        let mut found: Vec<PathBuf> = new
-            .filter_map(|line| line.strip_prefix("cgroup "))
-            .map(PathBuf::from)
-            .collect();
+        let mut found: Vec<PathBuf> =
+            new.filter_map(|line| line.strip_prefix("cgroup ")).map(PathBuf::from).collect();
         found.reverse();
         found
     }
@@ -173,30 +162,18 @@ fn add_mounts(lines: &mut BTreeSet<String>) {
 fn add_processes(lines: &mut BTreeSet<String>) {
     for pid in process::below(own_pid()) {
         let network = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap_or_default();
-        lines.insert(format!(
-            "{} in {}",
-            process::describe(pid),
-            network.display()
-        ));
+        lines.insert(format!("{} in {}", process::describe(pid), network.display()));
     }
 }
 
 /// Descriptors of this process, which could keep a namespace or a pipe alive.
 fn add_descriptors(lines: &mut BTreeSet<String>) {
-    for entry in fs::read_dir("/proc/self/fd")
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for entry in fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
         // The directory that is being read is itself open.
         if let Ok(target) = fs::read_link(entry.path())
             && !target.starts_with("/proc")
         {
-            lines.insert(format!(
-                "descriptor {} {}",
-                entry.path().display(),
-                target.display()
-            ));
+            lines.insert(format!("descriptor {} {}", entry.path().display(), target.display()));
         }
     }
 }
@@ -251,9 +228,7 @@ mod tests {
     use super::*;
 
     fn machine(lines: &[&str]) -> Machine {
-        Machine {
-            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
-        }
+        Machine { lines: lines.iter().map(|line| (*line).to_owned()).collect() }
     }
 
     #[test]
@@ -262,11 +237,7 @@ mod tests {
         let after = machine(&["mount 1", "cgroup /a/b", "file ROOT/.cache/x"]);
         assert_eq!(
             before.difference(&after, Executor::Native),
-            [
-                "left behind: cgroup /a/b",
-                "left behind: file ROOT/.cache/x",
-                "gone: mount 2"
-            ]
+            ["left behind: cgroup /a/b", "left behind: file ROOT/.cache/x", "gone: mount 2"]
         );
         assert_eq!(
             before.difference(&after, Executor::Crun),
@@ -279,9 +250,6 @@ mod tests {
     fn new_cgroups_come_deepest_first() {
         let before = machine(&["cgroup /x"]);
         let after = machine(&["cgroup /x", "cgroup /y", "cgroup /y/z", "mount 1"]);
-        assert_eq!(
-            before.new_cgroups(&after),
-            [PathBuf::from("/y/z"), PathBuf::from("/y")]
-        );
+        assert_eq!(before.new_cgroups(&after), [PathBuf::from("/y/z"), PathBuf::from("/y")]);
     }
 }

@@ -80,12 +80,7 @@ impl Started {
             .stderr(File::create(&stderr).context(stderr.display())?)
             .spawn()
             .context(&line)?;
-        let started = Self {
-            child,
-            line,
-            stdout,
-            stderr,
-        };
+        let started = Self { child, line, stdout, stderr };
         awaited().insert(started.pid());
         Ok(started)
     }
@@ -116,12 +111,7 @@ impl Started {
         let status = self.child.wait()?;
         awaited().remove(&self.pid());
         let (line, stdout_file, stderr_file) = (self.line, self.stdout, self.stderr);
-        Ok(Ended {
-            line,
-            status,
-            stdout_file,
-            stderr_file,
-        })
+        Ok(Ended { line, status, stdout_file, stderr_file })
     }
 
     /// Kills the command (not what is below it) and waits for it.
@@ -143,11 +133,7 @@ fn awaited() -> std::sync::MutexGuard<'static, BTreeSet<i32>> {
 /// The command line for messages.
 fn line_of(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(
-        command
-            .get_args()
-            .map(|argument| argument.to_string_lossy().into_owned()),
-    );
+    words.extend(command.get_args().map(|argument| argument.to_string_lossy().into_owned()));
     words.join(" ")
 }
 
@@ -162,11 +148,7 @@ pub fn output_of(command: &mut Command) -> Verdict<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    Err(Stop::Failed(format!(
-        "`{line}`: {}: {}",
-        output.status,
-        words.trim()
-    )))
+    Err(Stop::Failed(format!("`{line}`: {}: {}", output.status, words.trim())))
 }
 
 /// Whether process `pid` (a child or not) ends within `deadline`.
@@ -205,10 +187,7 @@ pub fn wait_for_orphan(pid: i32) -> Verdict<i32> {
     while !ends_within(pid, Duration::from_millis(100)) {
         reap_orphans_but(pid);
         if start.elapsed() > DEADLINE {
-            return Err(Stop::Failed(format!(
-                "process {pid} still runs:\n{}",
-                describe_tree(pid)
-            )));
+            return Err(Stop::Failed(format!("process {pid} still runs:\n{}", describe_tree(pid))));
         }
     }
     let child = Pid::from_raw(pid).context("no process id")?;
@@ -221,9 +200,7 @@ pub fn wait_for_orphan(pid: i32) -> Verdict<i32> {
 /// The exit code as shells show it: 128+n for signal n.
 #[must_use]
 pub fn exit_code(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
 /// Sends `signal` to `pid`; a process that is gone is no error.
@@ -282,18 +259,11 @@ fn stat_field(pid: i32, number: usize) -> Option<String> {
 /// Every process below `ancestor`, nearest first, itself excluded.
 #[must_use]
 pub fn below(ancestor: i32) -> Vec<i32> {
-    let parents: Vec<(i32, i32)> = all()
-        .filter_map(|pid| Some((pid, parent_of(pid)?)))
-        .collect();
+    let parents: Vec<(i32, i32)> = all().filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
     let mut found = vec![ancestor];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
-        found.extend(
-            parents
-                .iter()
-                .filter(|(_, p)| *p == parent)
-                .map(|(pid, _)| *pid),
-        );
+        found.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
         next += 1;
     }
     found.remove(0);
@@ -317,11 +287,7 @@ pub fn describe(pid: i32) -> String {
     let words = String::from_utf8_lossy(&words).replace('\0', " ");
     let waits = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     let state = state_of(pid).unwrap_or('?');
-    format!(
-        "process {pid} {state} [{}] {} ({waits})",
-        name.trim(),
-        words.trim()
-    )
+    format!("process {pid} {state} [{}] {} ({waits})", name.trim(), words.trim())
 }
 
 /// [`describe`] for a process and everything below it.
@@ -339,10 +305,7 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) -> Verdict {
     let start = Instant::now();
     while !done() {
         if start.elapsed() > DEADLINE {
-            return Err(Stop::Failed(format!(
-                "waited {} s for {what}",
-                DEADLINE.as_secs()
-            )));
+            return Err(Stop::Failed(format!("waited {} s for {what}", DEADLINE.as_secs())));
         }
         std::thread::sleep(Duration::from_millis(3));
     }

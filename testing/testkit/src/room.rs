@@ -283,8 +283,7 @@ impl Container<'_> {
         let finished = self.room.call(&arguments)?;
         if finished.code == 0 {
             let text = std::fs::read_to_string(&*pid_file).context(&pid_file)?;
-            self.pid
-                .set(text.parse().context(format!("{pid_file} holds {text:?}"))?);
+            self.pid.set(text.parse().context(format!("{pid_file} holds {text:?}"))?);
         }
         self.output.replace(finished.stdout_file.clone());
         Ok(finished)
@@ -333,10 +332,7 @@ impl Container<'_> {
     /// # Errors
     /// As [`Container::state`].
     pub fn status(&self) -> Verdict<String> {
-        Ok(self.state()?["status"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned())
+        Ok(self.state()?["status"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Fails unless `state` shows `status`; waits for it a while, because a process needs time to end.
@@ -352,10 +348,7 @@ impl Container<'_> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Err(Stop::Failed(format!(
-            "{} is {found}, expected {status}",
-            self.id
-        )))
+        Err(Stop::Failed(format!("{} is {found}, expected {status}", self.id)))
     }
 
     /// `kill ID SIGNAL`, which has to work.

@@ -69,17 +69,10 @@ impl Runtime {
     pub fn native() -> Self {
         let program = Self::program();
         match Executor::of_peer(&program) {
-            Some(executor) => Self {
-                program,
-                options: Vec::new(),
-                executor,
-                ours: false,
-            },
+            Some(executor) => Self { program, options: Vec::new(), executor, ours: false },
             None => Self {
                 program,
-                options: ["--config", "/dev/null", "--backend", "native"]
-                    .map(str::to_owned)
-                    .into(),
+                options: ["--config", "/dev/null", "--backend", "native"].map(str::to_owned).into(),
                 executor: Executor::Native,
                 ours: true,
             },
@@ -93,36 +86,20 @@ impl Runtime {
     pub fn driving(peer: &Path, executor: Executor, dir: &Path) -> Verdict<Self> {
         let program = Self::program();
         if Executor::of_peer(&program).is_some() {
-            return Err(Stop::Skipped(
-                "the program under test is itself a peer".to_owned(),
-            ));
+            return Err(Stop::Skipped("the program under test is itself a peer".to_owned()));
         }
         let file = dir.join("config.toml");
         std::fs::write(&file, format!("[crun]\npath = \"{}\"\n", peer.display()))
             .context(file.display())?;
         let file = file.to_string_lossy().into_owned();
-        let options = vec![
-            "--config".to_owned(),
-            file,
-            "--backend".to_owned(),
-            "crun".to_owned(),
-        ];
-        Ok(Self {
-            program,
-            options,
-            executor,
-            ours: true,
-        })
+        let options = vec!["--config".to_owned(), file, "--backend".to_owned(), "crun".to_owned()];
+        Ok(Self { program, options, executor, ours: true })
     }
 
     /// The command `--root ROOT OPTIONS… ARGUMENTS…`.
     pub fn command<S: AsRef<OsStr>>(&self, root: &Path, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .arg("--root")
-            .arg(root)
-            .args(&self.options)
-            .args(arguments);
+        command.arg("--root").arg(root).args(&self.options).args(arguments);
         command
     }
 }
@@ -240,9 +217,7 @@ impl Finished {
         if self.code != 0 && named {
             return Ok(self);
         }
-        Err(Stop::Failed(format!(
-            "expected an error with one of {words:?} from {self}"
-        )))
+        Err(Stop::Failed(format!("expected an error with one of {words:?} from {self}")))
     }
 
     /// What the standard output holds by now.

@@ -38,10 +38,7 @@ impl ConsoleSocket {
     /// A failure naming the path.
     pub fn bind(path: &Path) -> Verdict<Self> {
         let listener = UnixListener::bind(path).context(path.display())?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-        })
+        Ok(Self { listener, path: path.to_owned() })
     }
 
     /// The path, for `--console-socket`.
@@ -74,17 +71,11 @@ impl ConsoleSocket {
             }
         }
         let count = descriptors.len();
-        let master = descriptors
-            .pop()
-            .context("the console socket got no descriptor")?;
+        let master = descriptors.pop().context("the console socket got no descriptor")?;
         if count != 1 {
-            return Err(Stop::Failed(format!(
-                "the console socket got {count} descriptors"
-            )));
+            return Err(Stop::Failed(format!("the console socket got {count} descriptors")));
         }
-        Ok(Terminal {
-            master: File::from(master),
-        })
+        Ok(Terminal { master: File::from(master) })
     }
 }
 
@@ -111,12 +102,7 @@ impl Terminal {
             rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY,
             rustix::fs::Mode::empty(),
         )?;
-        Ok((
-            Self {
-                master: File::from(master),
-            },
-            File::from(slave),
-        ))
+        Ok((Self { master: File::from(master) }, File::from(slave)))
     }
 
     /// Types `text`.
@@ -132,12 +118,7 @@ impl Terminal {
     /// # Errors
     /// When the terminal is gone.
     pub fn resize(&self, rows: u16, columns: u16) -> Verdict {
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         Ok(rustix::termios::tcsetwinsize(&self.master, size)?)
     }
 
@@ -151,16 +132,13 @@ impl Terminal {
         while !shown.contains(wanted) {
             let left = DEADLINE.saturating_sub(start.elapsed());
             if readable(&self.master, left).is_err() {
-                return Err(Stop::Failed(format!(
-                    "no {wanted:?} on the terminal: {shown:?}"
-                )));
+                return Err(Stop::Failed(format!("no {wanted:?} on the terminal: {shown:?}")));
             }
             let mut bytes = [0; 4096];
             match self.master.read(&mut bytes) {
                 Ok(count) if count > 0 => {
-                    shown.push_str(&String::from_utf8_lossy(
-                        bytes.get(..count).unwrap_or_default(),
-                    ));
+                    shown
+                        .push_str(&String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()));
                 }
                 // EIO: the last holder of the other end is gone.
                 _ => {
@@ -186,9 +164,8 @@ impl Terminal {
             let mut bytes = [0; 4096];
             match self.master.read(&mut bytes) {
                 Ok(count) if count > 0 => {
-                    shown.push_str(&String::from_utf8_lossy(
-                        bytes.get(..count).unwrap_or_default(),
-                    ));
+                    shown
+                        .push_str(&String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()));
                 }
                 _ => return Ok(shown),
             }

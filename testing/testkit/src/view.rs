@@ -47,9 +47,9 @@ impl View {
     pub fn enter(self) -> Verdict {
         own_mount_namespace()?;
         match self {
-            Self::Hybrid if is_unified() => Err(Stop::Skipped(
-                "this machine has no v1 controllers".to_owned(),
-            )),
+            Self::Hybrid if is_unified() => {
+                Err(Stop::Skipped("this machine has no v1 controllers".to_owned()))
+            }
             Self::Hybrid => Ok(()),
             Self::V1 => show_v1_alone(),
             Self::V2 => show_v2_alone(),
@@ -82,10 +82,9 @@ impl View {
         match self {
             Self::V2 => fs::read_to_string(Path::new(CGROUPS).join("cgroup.controllers"))
                 .is_ok_and(|list| list.split_whitespace().any(|name| name == controller)),
-            Self::V1 | Self::Hybrid => Path::new(CGROUPS)
-                .join(controller)
-                .join("cgroup.procs")
-                .exists(),
+            Self::V1 | Self::Hybrid => {
+                Path::new(CGROUPS).join(controller).join("cgroup.procs").exists()
+            }
         }
     }
 }
@@ -125,9 +124,7 @@ fn is_unified() -> bool {
 /// directory there, into which runtimes write.
 fn show_v1_alone() -> Verdict {
     if is_unified() {
-        return Err(Stop::Skipped(
-            "this machine has no v1 controllers".to_owned(),
-        ));
+        return Err(Stop::Skipped("this machine has no v1 controllers".to_owned()));
     }
     let stage = tempfile::tempdir()?;
     let mount = |source: &Path, target: &Path| {
@@ -137,21 +134,13 @@ fn show_v1_alone() -> Verdict {
             target.display()
         ))
     };
-    rustix::mount::mount(
-        c"tmpfs",
-        stage.path(),
-        c"tmpfs",
-        MountFlags::empty(),
-        c"mode=755",
-    )
-    .context("tmpfs for the v1 view")?;
+    rustix::mount::mount(c"tmpfs", stage.path(), c"tmpfs", MountFlags::empty(), c"mode=755")
+        .context("tmpfs for the v1 view")?;
     for source in entries(Path::new(CGROUPS)) {
         if source.join("cgroup.controllers").exists() {
             continue;
         }
-        let target = stage
-            .path()
-            .join(source.file_name().context("a hierarchy without name")?);
+        let target = stage.path().join(source.file_name().context("a hierarchy without name")?);
         if source.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
             continue;
@@ -170,25 +159,15 @@ fn show_v2_alone() -> Verdict {
         return Ok(());
     }
     rustix::mount::unmount(CGROUPS, UnmountFlags::DETACH).context(CGROUPS)?;
-    rustix::mount::mount(
-        c"none",
-        CGROUPS,
-        c"cgroup2",
-        MountFlags::empty(),
-        None::<&CStr>,
-    )
-    .context("cgroup2")?;
+    rustix::mount::mount(c"none", CGROUPS, c"cgroup2", MountFlags::empty(), None::<&CStr>)
+        .context("cgroup2")?;
     Ok(())
 }
 
 /// The entries of a directory, sorted.
 fn entries(dir: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     found.sort();
     found
 }

@@ -21,15 +21,8 @@ fn refused(room: &Room, bundle: &Bundle, words: &[&str]) -> Verdict {
     let dir = bundle.dir.to_string_lossy();
     for command in ["run", "create"] {
         let id = room.id();
-        let finished = room
-            .call(&[command, "--bundle", &dir, &id])?
-            .exits(1)?
-            .refuses(words)?;
-        let lines = finished
-            .stderr
-            .lines()
-            .filter(|line| !line.starts_with("hint:"))
-            .count();
+        let finished = room.call(&[command, "--bundle", &dir, &id])?.exits(1)?.refuses(words)?;
+        let lines = finished.stderr.lines().filter(|line| !line.starts_with("hint:")).count();
         ensure!(lines == 1, "an error is one line: {finished}");
         room.call(&["state", &id])?.refuses(&["does not exist"])?;
     }
@@ -44,9 +37,7 @@ fn refuses(room: &Room, pointer: &str, value: Value, words: &[&str]) -> Verdict 
 }
 
 fn missing_bundle(room: &Room) -> Verdict {
-    let finished = room
-        .call(&["run", "--bundle", "/no/such/bundle", "x"])?
-        .exits(1)?;
+    let finished = room.call(&["run", "--bundle", "/no/such/bundle", "x"])?.exits(1)?;
     finished.refuses(&["/no/such/bundle"])?;
     Ok(())
 }
@@ -71,11 +62,7 @@ fn empty_config(room: &Room) -> Verdict {
 fn broken_json(room: &Room) -> Verdict {
     let bundle = room.bundle()?;
     bundle.write_text("{\n  \"ociVersion\": \"1.0.2\",\n  \"process\": {,\n}\n")?;
-    let words: &[&str] = if room.runtime.ours {
-        &["line 3"]
-    } else {
-        &["invalid character"]
-    };
+    let words: &[&str] = if room.runtime.ours { &["line 3"] } else { &["invalid character"] };
     refused(room, &bundle, words)
 }
 
@@ -85,27 +72,14 @@ fn wrong_type(room: &Room) -> Verdict {
         ("/process/args", json!("sh"), "process.args"),
         ("/process/user/uid", json!("root"), "process.user.uid"),
         ("/mounts/0/options", json!("ro"), "mounts"),
-        (
-            "/linux/resources/memory",
-            json!({ "limit": "64M" }),
-            "memory.limit",
-        ),
+        ("/linux/resources/memory", json!({ "limit": "64M" }), "memory.limit"),
         ("/root", json!([]), "root"),
     ] {
         let ours = room.runtime.ours;
-        refuses(
-            room,
-            pointer,
-            value,
-            if ours { &[][..] } else { &["cannot unmarshal"] },
-        )?;
+        refuses(room, pointer, value, if ours { &[][..] } else { &["cannot unmarshal"] })?;
         if ours {
             let mut bundle = room.script("true")?;
-            let value = if pointer.ends_with("args") {
-                json!("sh")
-            } else {
-                json!(true)
-            };
+            let value = if pointer.ends_with("args") { json!("sh") } else { json!(true) };
             bundle.set(pointer, value).write()?;
             refused(room, &bundle, &[field])?;
         }
@@ -115,12 +89,7 @@ fn wrong_type(room: &Room) -> Verdict {
 
 fn unknown_version(room: &Room) -> Verdict {
     for version in ["2.0.0", "0.1.0", "one", "99.1.2"] {
-        refuses(
-            room,
-            "/ociVersion",
-            json!(version),
-            &["ociversion", "version"],
-        )?;
+        refuses(room, "/ociVersion", json!(version), &["ociversion", "version"])?;
     }
     Ok(())
 }
@@ -150,20 +119,13 @@ fn missing_rootfs(room: &Room) -> Verdict {
 fn rootfs_is_a_file(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
     std::fs::write(room.dir().join("file"), "")?;
-    bundle
-        .set("/root/path", json!(room.dir().join("file")))
-        .write()?;
+    bundle.set("/root/path", json!(room.dir().join("file"))).write()?;
     refused(room, &bundle, &["not a directory", "rootfs"])
 }
 
 /// A relative root must lie in the bundle.
 fn rootfs_escapes(room: &Room) -> Verdict {
-    refuses(
-        room,
-        "/root/path",
-        json!("../../../../../../../../usr"),
-        &["root", "usr"],
-    )
+    refuses(room, "/root/path", json!("../../../../../../../../usr"), &["root", "usr"])
 }
 
 fn unknown_namespace(room: &Room) -> Verdict {
@@ -174,17 +136,13 @@ fn unknown_namespace(room: &Room) -> Verdict {
 
 fn namespace_twice(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
-    bundle
-        .push("/linux/namespaces", json!({ "type": "pid" }))
-        .write()?;
+    bundle.push("/linux/namespaces", json!({ "type": "pid" })).write()?;
     refused(room, &bundle, &["pid", "duplicate", "namespace"])
 }
 
 fn unknown_mount_option(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
-    bundle
-        .mount("tmpfs", "tmpfs", "/mnt", &["no-such-option"])
-        .write()?;
+    bundle.mount("tmpfs", "tmpfs", "/mnt", &["no-such-option"]).write()?;
     refused(room, &bundle, &["no-such-option"])
 }
 
@@ -196,42 +154,28 @@ fn unknown_mount_type(room: &Room) -> Verdict {
 
 fn mount_without_destination(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
-    bundle
-        .push("/mounts", json!({ "type": "tmpfs", "source": "tmpfs" }))
-        .write()?;
+    bundle.push("/mounts", json!({ "type": "tmpfs", "source": "tmpfs" })).write()?;
     refused(room, &bundle, &["destination", "mount"])
 }
 
 /// A capability that does not exist is either an error or dropped with a warning (runc warns).
 fn unknown_capability(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
-    bundle
-        .push("/process/capabilities/bounding", json!("CAP_WALK_ON_WATER"))
-        .write()?;
+    bundle.push("/process/capabilities/bounding", json!("CAP_WALK_ON_WATER")).write()?;
     let finished = room.run(&bundle)?;
-    ensure!(
-        finished.stderr.contains("CAP_WALK_ON_WATER"),
-        "not a word about it: {finished}"
-    );
+    ensure!(finished.stderr.contains("CAP_WALK_ON_WATER"), "not a word about it: {finished}");
     Ok(())
 }
 
 fn unknown_rlimit(room: &Room) -> Verdict {
     let limits = json!([{ "type": "RLIMIT_PATIENCE", "soft": 1, "hard": 1 }]);
-    refuses(
-        room,
-        "/process/rlimits",
-        limits,
-        &["rlimit_patience", "rlimit"],
-    )
+    refuses(room, "/process/rlimits", limits, &["rlimit_patience", "rlimit"])
 }
 
 fn rlimit_twice(room: &Room) -> Verdict {
     let limit = json!({ "type": "RLIMIT_NOFILE", "soft": 100, "hard": 100 });
     let mut bundle = room.script("true")?;
-    bundle
-        .set("/process/rlimits", json!([limit, limit]))
-        .write()?;
+    bundle.set("/process/rlimits", json!([limit, limit])).write()?;
     let finished = room.run(&bundle)?;
     let said = finished.code == 0 || finished.stderr.contains("RLIMIT_NOFILE");
     ensure!(said, "{finished}");
@@ -261,22 +205,13 @@ fn negative_uid(room: &Room) -> Verdict {
 
 fn mappings_without_namespace(room: &Room) -> Verdict {
     let mapping = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    refuses(
-        room,
-        "/linux/uidMappings",
-        mapping,
-        &["mapping", "user namespace"],
-    )
+    refuses(room, "/linux/uidMappings", mapping, &["mapping", "user namespace"])
 }
 
 /// Nesting that would overflow the stack of a careless parser.
 fn deep_json(room: &Room) -> Verdict {
     let bundle = room.bundle()?;
-    let text = format!(
-        "{{\"annotations\": {}{}}}",
-        "[".repeat(200_000),
-        "]".repeat(200_000)
-    );
+    let text = format!("{{\"annotations\": {}{}}}", "[".repeat(200_000), "]".repeat(200_000));
     bundle.write_text(&text)?;
     refused(room, &bundle, &[])
 }
@@ -309,12 +244,7 @@ fn not_utf8(room: &Room) -> Verdict {
 }
 
 fn hook_without_path(room: &Room) -> Verdict {
-    refuses(
-        room,
-        "/hooks",
-        json!({ "createRuntime": [{ "args": ["x"] }] }),
-        &["hook", "path"],
-    )
+    refuses(room, "/hooks", json!({ "createRuntime": [{ "args": ["x"] }] }), &["hook", "path"])
 }
 
 fn relative_hook(room: &Room) -> Verdict {

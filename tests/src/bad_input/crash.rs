@@ -21,11 +21,7 @@ cases!("crash": corrupt_state, truncated_state, foreign_state, empty_directory, 
 fn state_file(room: &Room, id: &str) -> PathBuf {
     let dir = room.root().join(id);
     let ours = dir.join("state.json");
-    if ours.exists() {
-        ours
-    } else {
-        dir.join("status")
-    }
+    if ours.exists() { ours } else { dir.join("status") }
 }
 
 /// Runs a container, puts `content` in place of its state and checks that it can be removed.
@@ -43,16 +39,10 @@ fn survives_state(room: &Room, content: Option<&str>) -> Verdict {
     container.call("state")?.refuses(&[])?;
     container.call("start")?.refuses(&[])?;
     let listed = room.call(&["list"])?;
-    ensure!(
-        listed.code == 0 || !listed.stderr.is_empty(),
-        "list said nothing: {listed}"
-    );
+    ensure!(listed.code == 0 || !listed.stderr.is_empty(), "list said nothing: {listed}");
     room.call(&["delete", "--force", &container.id])?.ok()?;
     // The process is gone without help: the runtime found it by what it keeps beside the file.
-    ensure!(
-        process::ends_within(container.pid(), Duration::from_secs(10)),
-        "init still runs"
-    );
+    ensure!(process::ends_within(container.pid(), Duration::from_secs(10)), "init still runs");
     container.wait()?;
     Ok(())
 }
@@ -107,21 +97,11 @@ fn other_boot(room: &Room) -> Verdict {
         .replace(&format!("\"{}\"", container.id), "\"earlier\"");
     fs::write(copy.join("state.json"), stale)?;
     let state = room.call(&["state", "earlier"])?;
-    ensure!(
-        !state.stdout.contains("\"running\""),
-        "a container of another boot runs: {state}"
-    );
+    ensure!(!state.stdout.contains("\"running\""), "a container of another boot runs: {state}");
     room.call(&["kill", "earlier", "KILL"])?.refuses(&[])?;
     room.call(&["delete", "--force", "earlier"])?.ok()?;
-    ensure!(
-        container.proc("comm").is_ok(),
-        "delete killed a process of this boot"
-    );
-    ensure!(
-        container.status()? == "running",
-        "the live container is {}",
-        container.status()?
-    );
+    ensure!(container.proc("comm").is_ok(), "delete killed a process of this boot");
+    ensure!(container.status()? == "running", "the live container is {}", container.status()?);
     container.end()
 }
 
@@ -159,17 +139,11 @@ fn killed_at_moments(room: &Room, prepare: &[&str], command: &[&str]) -> Verdict
         std::thread::sleep(Duration::from_micros(moment));
         started.kill()?;
         let finished = room.call(&["delete", "--force", &id])?.ok()?;
-        ensure!(
-            !room.root().join(&id).exists(),
-            "state after a kill at {moment} µs: {finished}"
-        );
-        process::until(
-            &format!("the end of all processes, killed at {moment} µs"),
-            || {
-                process::reap_orphans();
-                lxcri_testkit::machine::Machine::processes().is_empty()
-            },
-        )?;
+        ensure!(!room.root().join(&id).exists(), "state after a kill at {moment} µs: {finished}");
+        process::until(&format!("the end of all processes, killed at {moment} µs"), || {
+            process::reap_orphans();
+            lxcri_testkit::machine::Machine::processes().is_empty()
+        })?;
     }
     Ok(())
 }

@@ -51,16 +51,11 @@ fn full(room: &Room) -> Verdict {
     let _mount = Tmpfs::new(&root, MountFlags::empty(), "size=64k,nr_inodes=20")?;
     fill(&root)?;
     let bundle = room.script("true")?;
-    room.run(&bundle)?
-        .exits(1)?
-        .refuses(&["no space left on device"])?;
-    let left: Vec<_> = fs::read_dir(&root)?
-        .flatten()
-        .filter(|entry| entry.file_name() != "filler")
-        .collect();
+    room.run(&bundle)?.exits(1)?.refuses(&["no space left on device"])?;
+    let left: Vec<_> =
+        fs::read_dir(&root)?.flatten().filter(|entry| entry.file_name() != "filler").collect();
     ensure!(
-        left.iter()
-            .all(|entry| entry.file_name().to_string_lossy().starts_with('.')),
+        left.iter().all(|entry| entry.file_name().to_string_lossy().starts_with('.')),
         "left in the root directory: {left:?}"
     );
     Ok(())
@@ -75,10 +70,7 @@ fn fills_up_after_create(room: &Room) -> Verdict {
     fill(&root)?;
     room.call(&["delete", "--force", &container.id])?.ok()?;
     container.wait()?;
-    ensure!(
-        !root.join(&container.id).exists(),
-        "the state is still there"
-    );
+    ensure!(!root.join(&container.id).exists(), "the state is still there");
     Ok(())
 }
 
@@ -86,19 +78,14 @@ fn readonly_root_directory(room: &Room) -> Verdict {
     let root = room.root();
     let _mount = Tmpfs::new(&root, MountFlags::RDONLY, "size=64k")?;
     let bundle = room.script("true")?;
-    room.run(&bundle)?
-        .exits(1)?
-        .refuses(&["read-only file system"])?;
+    room.run(&bundle)?.exits(1)?.refuses(&["read-only file system"])?;
     Ok(())
 }
 
 fn root_directory_is_a_file(room: &Room) -> Verdict {
     fs::write(room.root(), "")?;
     let bundle = room.script("true")?;
-    let result = room
-        .run(&bundle)?
-        .exits(1)?
-        .refuses(&["not a directory", "file exists"]);
+    let result = room.run(&bundle)?.exits(1)?.refuses(&["not a directory", "file exists"]);
     fs::remove_file(room.root())?;
     result?;
     Ok(())
@@ -108,17 +95,9 @@ fn pid_file_cannot_be_written(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     bundle.write()?;
     let (dir, id) = (bundle.dir.to_string_lossy(), room.id());
-    let finished = room.call(&[
-        "create",
-        "--bundle",
-        &dir,
-        "--pid-file",
-        "/no/such/dir/pid",
-        &id,
-    ])?;
-    finished
-        .exits(1)?
-        .refuses(&["/no/such/dir", "no such file"])?;
+    let finished =
+        room.call(&["create", "--bundle", &dir, "--pid-file", "/no/such/dir/pid", &id])?;
+    finished.exits(1)?.refuses(&["/no/such/dir", "no such file"])?;
     room.call(&["state", &id])?.refuses(&["does not exist"])?;
     Ok(())
 }
@@ -128,9 +107,7 @@ fn log_cannot_be_written(room: &Room) -> Verdict {
     bundle.write()?;
     let (dir, id) = (bundle.dir.to_string_lossy(), room.id());
     let finished = room.call(&["--log", "/no/such/dir/log", "run", "--bundle", &dir, &id])?;
-    finished
-        .exits(1)?
-        .refuses(&["/no/such/dir/log", "no such file"])?;
+    finished.exits(1)?.refuses(&["/no/such/dir/log", "no such file"])?;
     Ok(())
 }
 
@@ -153,9 +130,7 @@ fn bundle_is_readonly(room: &Room) -> Verdict {
         Some(options.as_c_str()),
     )?;
     let _mount = Tmpfs { path: &target };
-    let finished = room
-        .call(&["run", "--bundle", &target.to_string_lossy(), &room.id()])?
-        .ok()?;
+    let finished = room.call(&["run", "--bundle", &target.to_string_lossy(), &room.id()])?.ok()?;
     ensure!(finished.stdout == "fine\n", "{finished}");
     Ok(())
 }

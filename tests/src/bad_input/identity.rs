@@ -24,10 +24,7 @@ fn invalid_ids(room: &Room) -> Verdict {
             finished.refuses(&["invalid", "id"])?;
         }
     }
-    ensure!(
-        !room.dir().join("x").exists(),
-        "a file outside the root directory"
-    );
+    ensure!(!room.dir().join("x").exists(), "a file outside the root directory");
     Ok(())
 }
 
@@ -36,25 +33,14 @@ fn invalid_ids_of_other_commands(room: &Room) -> Verdict {
     let victim = room.dir().join("victim");
     std::fs::create_dir(&victim)?;
     std::fs::write(victim.join("state.json"), "{}")?;
-    for command in [
-        &["delete", "--force"][..],
-        &["delete"],
-        &["state"],
-        &["start"],
-        &["kill"],
-        &["ps"],
-    ] {
+    for command in
+        [&["delete", "--force"][..], &["delete"], &["state"], &["start"], &["kill"], &["ps"]]
+    {
         let mut arguments = command.to_vec();
         arguments.push("../victim");
         let finished = room.call(&arguments)?;
-        ensure!(
-            finished.code != 0 || command.contains(&"--force"),
-            "{finished}"
-        );
-        ensure!(
-            victim.join("state.json").exists(),
-            "the file is gone after {finished}"
-        );
+        ensure!(finished.code != 0 || command.contains(&"--force"), "{finished}");
+        ensure!(victim.join("state.json").exists(), "the file is gone after {finished}");
     }
     Ok(())
 }
@@ -65,9 +51,11 @@ fn long_id(room: &Room) -> Verdict {
     let dir = bundle.dir.to_string_lossy();
     for length in [300, 5000] {
         let id = "x".repeat(length);
-        room.call(&["run", "--bundle", &dir, &id])?
-            .exits(1)?
-            .refuses(&["id", "too long", "name too long"])?;
+        room.call(&["run", "--bundle", &dir, &id])?.exits(1)?.refuses(&[
+            "id",
+            "too long",
+            "name too long",
+        ])?;
     }
     Ok(())
 }
@@ -77,9 +65,7 @@ fn taken(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     let dir = bundle.dir.to_string_lossy();
     for command in ["create", "run"] {
-        let finished = room
-            .call(&[command, "--bundle", &dir, &container.id])?
-            .exits(1)?;
+        let finished = room.call(&[command, "--bundle", &dir, &container.id])?.exits(1)?;
         finished.refuses(&["already exists", "exists", "already"])?;
     }
     ensure_eq!(container.status()?, "running", "status of the first");
@@ -89,10 +75,7 @@ fn taken(room: &Room) -> Verdict {
 /// Exactly one wins, and its container is whole.
 fn two_creates_at_once(room: &Room) -> Verdict {
     for _round in 0..5 {
-        let bundles = [
-            room.script("exec sleep 1000")?,
-            room.script("exec sleep 1000")?,
-        ];
+        let bundles = [room.script("exec sleep 1000")?, room.script("exec sleep 1000")?];
         let id = room.id();
         let mut started = Vec::new();
         for bundle in &bundles {
@@ -137,9 +120,9 @@ fn start_twice_at_once(room: &Room) -> Verdict {
 }
 
 fn missing_id(room: &Room) -> Verdict {
-    for command in [
-        "create", "start", "state", "kill", "delete", "pause", "resume", "ps", "update", "events",
-    ] {
+    for command in
+        ["create", "start", "state", "kill", "delete", "pause", "resume", "ps", "update", "events"]
+    {
         let finished = room.call(&[command])?;
         ensure!(finished.code != 0, "{finished}");
     }

@@ -31,11 +31,7 @@ fn refused(room: &Room, program: &str, words: &[&str]) -> Verdict {
 }
 
 fn not_on_path(room: &Room) -> Verdict {
-    refused(
-        room,
-        "no-such-program",
-        &["executable file not found in $PATH"],
-    )
+    refused(room, "no-such-program", &["executable file not found in $PATH"])
 }
 
 fn absolute_missing(room: &Room) -> Verdict {
@@ -63,19 +59,11 @@ fn user_may_not_run(room: &Room) -> Verdict {
 }
 
 fn failing_hook(room: &Room) -> Verdict {
-    for kind in [
-        "prestart",
-        "createRuntime",
-        "createContainer",
-        "startContainer",
-    ] {
+    for kind in ["prestart", "createRuntime", "createContainer", "startContainer"] {
         let mut bundle = room.script("echo must not run")?;
         bundle.hook(kind, "echo words >&2; exit 3");
         let finished = room.run(&bundle)?;
-        ensure!(
-            finished.code != 0 && finished.stdout.is_empty(),
-            "{kind}: {finished}"
-        );
+        ensure!(finished.code != 0 && finished.stdout.is_empty(), "{kind}: {finished}");
     }
     Ok(())
 }
@@ -87,10 +75,7 @@ fn hanging_hook(room: &Room) -> Verdict {
             .hook(kind, "sleep 300 & sleep 300")
             .set(&format!("/hooks/{kind}/0/timeout"), json!(1));
         let start = Instant::now();
-        let finished = room
-            .run(&bundle)?
-            .exits(1)?
-            .refuses(&["hook", "timeout", "timed out"])?;
+        let finished = room.run(&bundle)?.exits(1)?.refuses(&["hook", "timeout", "timed out"])?;
         ensure!(
             start.elapsed() < Duration::from_secs(15),
             "{kind} took {:?}: {finished}",
@@ -129,10 +114,7 @@ fn missing_hook(room: &Room) -> Verdict {
 fn start_twice(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
-    container
-        .call("start")?
-        .exits(1)?
-        .refuses(&["running", "start"])?;
+    container.call("start")?.exits(1)?.refuses(&["running", "start"])?;
     ensure_eq!(container.status()?, "running", "status");
     container.end()
 }
@@ -140,10 +122,7 @@ fn start_twice(room: &Room) -> Verdict {
 fn delete_running(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
-    container
-        .call("delete")?
-        .exits(1)?
-        .refuses(&["running", "not stopped"])?;
+    container.call("delete")?.exits(1)?.refuses(&["running", "not stopped"])?;
     ensure_eq!(container.status()?, "running", "status");
     container.end()
 }
@@ -153,8 +132,6 @@ fn unmapped_user(room: &Room) -> Verdict {
     let mut bundle = room.script("echo must not run")?;
     bundle.user_namespace(100_000, 1000)?;
     bundle.set("/process/user", json!({ "uid": 5000, "gid": 0 }));
-    room.run(&bundle)?
-        .exits(1)?
-        .refuses(&["5000", "invalid argument", "map"])?;
+    room.run(&bundle)?.exits(1)?.refuses(&["5000", "invalid argument", "map"])?;
     Ok(())
 }

@@ -20,12 +20,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool, Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let log = arguments
-        .next()
-        .ok_or("usage: test-summary LOG SKIPS.toml")?;
-    let list = arguments
-        .next()
-        .ok_or("usage: test-summary LOG SKIPS.toml")?;
+    let log = arguments.next().ok_or("usage: test-summary LOG SKIPS.toml")?;
+    let list = arguments.next().ok_or("usage: test-summary LOG SKIPS.toml")?;
     let text = String::from_utf8_lossy(&std::fs::read(&log)?).into_owned();
     let summary = Summary::of_log(&text);
     let accepted = accepted_skips(&std::fs::read_to_string(&list)?)
@@ -42,16 +38,7 @@ fn run() -> Result<bool, Box<dyn std::error::Error>> {
         writeln!(out, "no longer skips, remove it from {list}: {}", skip.test)?;
     }
     let strict = std::env::var("CI").is_ok_and(|value| value == "true");
-    let failed = summary.failed
-        + if strict {
-            u64::try_from(unaccepted.len())?
-        } else {
-            0
-        };
-    writeln!(
-        out,
-        "{} passed, {failed} failed, {} skipped",
-        summary.passed, summary.skipped
-    )?;
+    let failed = summary.failed + if strict { u64::try_from(unaccepted.len())? } else { 0 };
+    writeln!(out, "{} passed, {failed} failed, {} skipped", summary.passed, summary.skipped)?;
     Ok(failed == 0 && summary.passed > 0)
 }

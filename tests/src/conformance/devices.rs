@@ -25,17 +25,9 @@ fn default_links(room: &Room) -> Verdict {
     let printed =
         room.shell("cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done")?;
     let lines: Vec<&str> = printed.lines().collect();
-    let wanted = [
-        "/proc/self/fd",
-        "/proc/self/fd/0",
-        "/proc/self/fd/1",
-        "/proc/self/fd/2",
-    ];
+    let wanted = ["/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2"];
     ensure_eq!(lines.get(..4), Some(&wanted[..]), "links");
-    ensure!(
-        lines.get(4).is_some_and(|link| link.ends_with("pts/ptmx")),
-        "ptmx: {lines:?}"
-    );
+    ensure!(lines.get(4).is_some_and(|link| link.ends_with("pts/ptmx")), "ptmx: {lines:?}");
     Ok(())
 }
 
@@ -74,11 +66,7 @@ fn configured_default(room: &Room) -> Verdict {
     );
     // runc opens it once more inside, as a root without the right to pass over modes.
     bundle.capabilities(&["CAP_DAC_OVERRIDE"]);
-    ensure_eq!(
-        room.output(&bundle)?,
-        "1 3 660 1000\n",
-        "configured /dev/null"
-    );
+    ensure_eq!(room.output(&bundle)?, "1 3 660 1000\n", "configured /dev/null");
     Ok(())
 }
 
@@ -96,10 +84,7 @@ fn configured_below_directory(room: &Room) -> Verdict {
 
 fn fifo(room: &Room) -> Verdict {
     let mut bundle = room.script("stat -c '%F %a' /dev/pipe")?;
-    bundle.set(
-        "/linux/devices",
-        json!([{ "path": "/dev/pipe", "type": "p", "fileMode": 0o622 }]),
-    );
+    bundle.set("/linux/devices", json!([{ "path": "/dev/pipe", "type": "p", "fileMode": 0o622 }]));
     ensure_eq!(room.output(&bundle)?, "fifo 622\n", "fifo");
     Ok(())
 }
@@ -139,11 +124,7 @@ fn denied(room: &Room) -> Verdict {
         { "allow": true, "type": "c", "major": 5, "minor": 1, "access": "rw" },
     ]);
     let mut bundle = fuse_bundle(room, "cat /dev/f 2>&1", rules)?;
-    bundle
-        .remove("/linux/devices")
-        .readonly_root(false)
-        .unmount("/dev")
-        .unmount("/dev/pts");
+    bundle.remove("/linux/devices").readonly_root(false).unmount("/dev").unmount("/dev/pts");
     bundle.unmount("/dev/shm").unmount("/dev/mqueue");
     lxcri_testkit::process::output_of(std::process::Command::new("mknod").args([
         "-m",
@@ -154,10 +135,7 @@ fn denied(room: &Room) -> Verdict {
         "229",
     ]))?;
     let finished = room.run(&bundle)?.exits(1)?;
-    ensure!(
-        finished.stdout.contains("Operation not permitted"),
-        "{finished}"
-    );
+    ensure!(finished.stdout.contains("Operation not permitted"), "{finished}");
     Ok(())
 }
 
@@ -197,9 +175,7 @@ fn mknod_of_denied(room: &Room) -> Verdict {
 
 fn deny_all_denies_disks(room: &Room) -> Verdict {
     let mut bundle = room.script("for n in 0 1 2; do mknod /tmp/l$n b 7 $n; done; cat /tmp/l* 2>&1 | grep -c 'not permitted'")?;
-    bundle
-        .readonly_root(false)
-        .capabilities(&["CAP_MKNOD", "CAP_SYS_ADMIN"]);
+    bundle.readonly_root(false).capabilities(&["CAP_MKNOD", "CAP_SYS_ADMIN"]);
     let finished = room.run(&bundle)?;
     // mknod(2) itself may be refused already; no loop device may be read in any case.
     let refused = finished.stdout == "3\n" || finished.stderr.matches("not permitted").count() == 3;

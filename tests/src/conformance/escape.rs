@@ -19,19 +19,14 @@ cases!("escape": own_program, program_of_exec, cwd_in_descriptor, cwd_of_exec_in
 fn own_program(room: &Room) -> Verdict {
     let before = fs::read(&room.runtime.program)?;
     let mut bundle = room.bundle()?;
-    bundle
-        .args(&["/proc/self/exe", "--version"])
-        .readonly_root(false);
+    bundle.args(&["/proc/self/exe", "--version"]).readonly_root(false);
     // Whether it runs or not is the runtime's choice.
     room.run(&bundle)?;
     let script = "for p in /proc/[0-9]*; do (echo overwritten >$p/exe) 2>/dev/null && echo \"$p\"; done; true";
     let mut bundle = room.script(script)?;
     bundle.readonly_root(false);
     room.run(&bundle)?;
-    ensure!(
-        fs::read(&room.runtime.program)? == before,
-        "the program on the host was changed"
-    );
+    ensure!(fs::read(&room.runtime.program)? == before, "the program on the host was changed");
     Ok(())
 }
 
@@ -43,9 +38,7 @@ fn program_of_exec(room: &Room) -> Verdict {
                   (echo overwritten >>$p/exe) 2>/dev/null && echo written; done; done";
     let mut bundle = room.script(script)?;
     // busybox is the container's own and may be changed; keep the attacker running on a copy.
-    bundle
-        .readonly_root(true)
-        .capabilities(&["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]);
+    bundle.readonly_root(true).capabilities(&["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]);
     let container = room.running(&bundle)?;
     lxcri_testkit::process::until("the attacker", || container.stdout().starts_with("ready"))?;
     for _round in 0..20 {
@@ -54,10 +47,7 @@ fn program_of_exec(room: &Room) -> Verdict {
     }
     let seen = container.stdout();
     container.end()?;
-    ensure!(
-        fs::read(&room.runtime.program)? == before,
-        "the program on the host was changed"
-    );
+    ensure!(fs::read(&room.runtime.program)? == before, "the program on the host was changed");
     ensure_eq!(seen, "ready\n", "what the attacker says");
     Ok(())
 }
@@ -73,10 +63,7 @@ fn cwd_in_descriptor(room: &Room) -> Verdict {
         bundle.push("/process/args", json!(secret));
         bundle.set("/process/cwd", json!(format!("/proc/self/fd/{number}")));
         let finished = room.run(&bundle)?;
-        ensure!(
-            !finished.stdout.contains("secret"),
-            "descriptor {number}: {finished}"
-        );
+        ensure!(!finished.stdout.contains("secret"), "descriptor {number}: {finished}");
         let host = fs::read_to_string("/etc/hostname").unwrap_or_default();
         ensure!(
             host.is_empty() || !finished.stdout.contains(&host),
@@ -105,19 +92,10 @@ fn cwd_of_exec_in_descriptor(room: &Room) -> Verdict {
 /// CVE-2025-31133: /dev/null in the image's /dev is a link, so that masking binds what it points to.
 fn masked_path_is_link(room: &Room) -> Verdict {
     let mut bundle = room.script("cat /proc/mounted 2>/dev/null; cat /etc/masked")?;
-    bundle
-        .unmount("/dev")
-        .unmount("/dev/pts")
-        .unmount("/dev/shm")
-        .unmount("/dev/mqueue");
-    bundle
-        .readonly_root(false)
-        .file("etc/masked", "to be hidden\n", 0o644)?;
+    bundle.unmount("/dev").unmount("/dev/pts").unmount("/dev/shm").unmount("/dev/mqueue");
+    bundle.readonly_root(false).file("etc/masked", "to be hidden\n", 0o644)?;
     bundle.push("/linux/maskedPaths", json!("/etc/masked"));
-    std::os::unix::fs::symlink(
-        "/proc/sys/kernel/core_pattern",
-        bundle.rootfs().join("dev/null"),
-    )?;
+    std::os::unix::fs::symlink("/proc/sys/kernel/core_pattern", bundle.rootfs().join("dev/null"))?;
     let finished = room.run(&bundle)?;
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
     ensure!(!finished.stdout.contains(pattern.trim()), "{finished}");
@@ -130,21 +108,13 @@ fn console_is_link(room: &Room) -> Verdict {
     let outside = room.dir().join("outside");
     fs::write(&outside, "kept\n")?;
     let mut bundle = room.script("true")?;
-    bundle
-        .unmount("/dev")
-        .unmount("/dev/shm")
-        .unmount("/dev/mqueue")
-        .readonly_root(false);
+    bundle.unmount("/dev").unmount("/dev/shm").unmount("/dev/mqueue").readonly_root(false);
     fs::create_dir_all(bundle.rootfs().join("dev/pts"))?;
     std::os::unix::fs::symlink(&outside, bundle.rootfs().join("dev/console"))?;
     bundle.set("/process/terminal", json!(true));
     let socket = lxcri_testkit::terminal::ConsoleSocket::bind(&room.dir().join("console"))?;
     let container = room.container(&bundle);
-    if container
-        .create_with(&["--console-socket", socket.path()])?
-        .code
-        == 0
-    {
+    if container.create_with(&["--console-socket", socket.path()])?.code == 0 {
         let mut terminal = socket.receive()?;
         container.start()?;
         terminal.read_to_end()?;
@@ -164,9 +134,7 @@ fn proc_is_link(room: &Room) -> Verdict {
     bundle.readonly_root(false);
     let finished = room.run(&bundle)?;
     // runc refuses; whoever goes on must at least not take the image's files for the kernel's.
-    let real = Path::new(&bundle.rootfs())
-        .join("elsewhere/self/attr")
-        .is_dir();
+    let real = Path::new(&bundle.rootfs()).join("elsewhere/self/attr").is_dir();
     ensure!(real, "the image was changed: {finished}");
     Ok(())
 }
@@ -199,10 +167,6 @@ fn dev_is_link(room: &Room) -> Verdict {
     std::os::unix::fs::symlink(&outside, bundle.rootfs().join("dev"))?;
     bundle.readonly_root(false);
     room.run(&bundle)?;
-    ensure_eq!(
-        fs::read_dir(&outside)?.count(),
-        0,
-        "entries in the directory outside"
-    );
+    ensure_eq!(fs::read_dir(&outside)?.count(), 0, "entries in the directory outside");
     Ok(())
 }

@@ -51,9 +51,7 @@ fn exit_code(room: &Room) -> Verdict {
     let bundle = sleeper(room)?;
     let container = room.running(&bundle)?;
     for code in [0, 1, 7, 255] {
-        container
-            .exec(&["sh", "-c", &format!("exit {code}")])?
-            .exits(code)?;
+        container.exec(&["sh", "-c", &format!("exit {code}")])?.exits(code)?;
     }
     ensure_eq!(container.status()?, "running", "status");
     container.end()
@@ -76,9 +74,7 @@ fn stdin(room: &Room) -> Verdict {
     let bundle = sleeper(room)?;
     let container = room.running(&bundle)?;
     let input = room.input("through\n")?;
-    let finished = room
-        .call_with(&["exec", &container.id, "cat"], Some(input))?
-        .ok()?;
+    let finished = room.call_with(&["exec", &container.id, "cat"], Some(input))?.ok()?;
     ensure_eq!(finished.stdout, "through\n", "standard input");
     container.end()
 }
@@ -97,19 +93,8 @@ fn cwd(room: &Room) -> Verdict {
     let mut bundle = sleeper(room)?;
     bundle.set("/process/cwd", json!("/var"));
     let container = room.running(&bundle)?;
-    ensure_eq!(
-        container.exec(&["pwd"])?.ok()?.stdout,
-        "/var\n",
-        "directory of the container"
-    );
-    ensure_eq!(
-        container
-            .exec_with(&["--cwd", "/tmp"], &["pwd"])?
-            .ok()?
-            .stdout,
-        "/tmp\n",
-        "--cwd"
-    );
+    ensure_eq!(container.exec(&["pwd"])?.ok()?.stdout, "/var\n", "directory of the container");
+    ensure_eq!(container.exec_with(&["--cwd", "/tmp"], &["pwd"])?.ok()?.stdout, "/tmp\n", "--cwd");
     container.end()
 }
 
@@ -118,10 +103,7 @@ fn user(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     let script = ["sh", "-c", "echo $(id -u):$(id -g)"];
     ensure_eq!(
-        container
-            .exec_with(&["--user", "1000:100"], &script)?
-            .ok()?
-            .stdout,
+        container.exec_with(&["--user", "1000:100"], &script)?.ok()?.stdout,
         "1000:100\n",
         "--user"
     );
@@ -130,36 +112,16 @@ fn user(room: &Room) -> Verdict {
         "1000:0\n",
         "-u without group"
     );
-    ensure_eq!(
-        container.exec(&script)?.ok()?.stdout,
-        "0:0\n",
-        "user of the container"
-    );
+    ensure_eq!(container.exec(&script)?.ok()?.stdout, "0:0\n", "user of the container");
     container.end()
 }
 
 fn additional_gids(room: &Room) -> Verdict {
-    let flags = [
-        "--user",
-        "1000:1000",
-        "--additional-gids",
-        "7",
-        "--additional-gids",
-        "4000",
-    ];
-    let finished = executed(
-        room,
-        &sleeper(room)?,
-        &flags,
-        "grep ^Groups: /proc/self/status",
-    )?
-    .ok()?;
-    let mut groups: Vec<&str> = finished
-        .stdout
-        .split_whitespace()
-        .skip(1)
-        .filter(|id| *id != "1000")
-        .collect();
+    let flags = ["--user", "1000:1000", "--additional-gids", "7", "--additional-gids", "4000"];
+    let finished =
+        executed(room, &sleeper(room)?, &flags, "grep ^Groups: /proc/self/status")?.ok()?;
+    let mut groups: Vec<&str> =
+        finished.stdout.split_whitespace().skip(1).filter(|id| *id != "1000").collect();
     groups.sort_unstable();
     ensure_eq!(groups, ["4000", "7"], "additional groups");
     Ok(())
@@ -170,19 +132,12 @@ fn capabilities(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     let script = ["grep", "CapEff", "/proc/self/status"];
     let without = container.exec(&script)?.ok()?.stdout;
-    let with = container
-        .exec_with(&["--cap", "CAP_SYS_PTRACE"], &script)?
-        .ok()?
-        .stdout;
+    let with = container.exec_with(&["--cap", "CAP_SYS_PTRACE"], &script)?.ok()?.stdout;
     let bits =
         |line: &str| u64::from_str_radix(line.split_whitespace().nth(1).unwrap_or_default(), 16);
     let (without, with) = (bits(&without)?, bits(&with)?);
     // AUDIT_WRITE 29, KILL 5, NET_BIND_SERVICE 10; SYS_PTRACE 19.
-    ensure_eq!(
-        without,
-        (1 << 29) | (1 << 5) | (1 << 10),
-        "capabilities of the container"
-    );
+    ensure_eq!(without, (1 << 29) | (1 << 5) | (1 << 10), "capabilities of the container");
     ensure_eq!(with, without | (1 << 19), "capabilities with --cap");
     container.end()
 }
@@ -192,15 +147,8 @@ fn no_new_privileges(room: &Room) -> Verdict {
     bundle.set("/process/noNewPrivileges", json!(false));
     let container = room.running(&bundle)?;
     let script = ["grep", "NoNewPrivs", "/proc/self/status"];
-    ensure_eq!(
-        container.exec(&script)?.ok()?.stdout,
-        "NoNewPrivs:\t0\n",
-        "as the container"
-    );
-    let with = container
-        .exec_with(&["--no-new-privs"], &script)?
-        .ok()?
-        .stdout;
+    ensure_eq!(container.exec(&script)?.ok()?.stdout, "NoNewPrivs:\t0\n", "as the container");
+    let with = container.exec_with(&["--no-new-privs"], &script)?.ok()?.stdout;
     ensure_eq!(with, "NoNewPrivs:\t1\n", "--no-new-privs");
     container.end()
 }
@@ -209,10 +157,7 @@ fn no_new_privileges(room: &Room) -> Verdict {
 fn inherits_settings(room: &Room) -> Verdict {
     let mut bundle = sleeper(room)?;
     bundle.set("/process/oomScoreAdj", json!(321));
-    bundle.set(
-        "/process/rlimits",
-        json!([{ "type": "RLIMIT_NOFILE", "soft": 200, "hard": 300 }]),
-    );
+    bundle.set("/process/rlimits", json!([{ "type": "RLIMIT_NOFILE", "soft": 200, "hard": 300 }]));
     let script = "grep NoNewPrivs /proc/self/status; ulimit -n; cat /proc/self/oom_score_adj";
     let finished = executed(room, &bundle, &[], script)?.ok()?;
     ensure_eq!(finished.stdout, "NoNewPrivs:\t1\n200\n321\n", "settings");
@@ -251,13 +196,10 @@ fn detach(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     let pid_file = room.dir().join("exec.pid");
     let flags = ["--detach", "--pid-file", &pid_file.to_string_lossy()];
-    let finished = container
-        .exec_with(&flags, &["sh", "-c", "sleep 0.1; echo late; exit 9"])?
-        .ok()?;
+    let finished =
+        container.exec_with(&flags, &["sh", "-c", "sleep 0.1; echo late; exit 9"])?.ok()?;
     let text = fs::read_to_string(&pid_file)?;
-    let pid: i32 = text
-        .parse()
-        .context(format!("the pid file holds {text:?}"))?;
+    let pid: i32 = text.parse().context(format!("the pid file holds {text:?}"))?;
     ensure_eq!(process::wait_for_orphan(pid)?, 9, "exit code");
     ensure_eq!(finished.stdout_now(), "late\n", "output");
     container.end()
@@ -281,14 +223,8 @@ fn terminal(room: &Room) -> Verdict {
     let mut terminal = socket.receive()?;
     terminal.send("hello\n")?;
     let text = terminal.read_to_end()?;
-    ensure!(
-        text.contains("got hello\r\n") && text.contains("/dev/pts/"),
-        "terminal: {text:?}"
-    );
-    ensure!(
-        text.contains("direct\r\n"),
-        "controlling terminal: {text:?}"
-    );
+    ensure!(text.contains("got hello\r\n") && text.contains("/dev/pts/"), "terminal: {text:?}");
+    ensure!(text.contains("direct\r\n"), "controlling terminal: {text:?}");
     let pid: i32 = fs::read_to_string(&pid_file)?.parse()?;
     ensure_eq!(process::wait_for_orphan(pid)?, 0, "exit code");
     container.end()
@@ -331,10 +267,7 @@ fn namespaces(room: &Room) -> Verdict {
     let finished = executed(room, &with_ptrace, &[], script)?.ok()?;
     let own = fs::read_link("/proc/self/ns/net")?;
     ensure!(finished.stdout.lines().count() == 1, "{finished}");
-    ensure!(
-        finished.stdout.trim() != own.to_string_lossy(),
-        "{finished}"
-    );
+    ensure!(finished.stdout.trim() != own.to_string_lossy(), "{finished}");
     Ok(())
 }
 
@@ -343,15 +276,9 @@ fn user_namespace(room: &Room) -> Verdict {
     bundle.user_namespace(100_000, 65536)?;
     let script = "id -u; tr -s ' ' </proc/self/uid_map; readlink /proc/self/ns/user";
     let finished = executed(room, &bundle, &[], script)?.ok()?;
-    ensure!(
-        finished.stdout.starts_with("0\n 0 100000 65536\n"),
-        "{finished}"
-    );
+    ensure!(finished.stdout.starts_with("0\n 0 100000 65536\n"), "{finished}");
     let own = fs::read_link("/proc/self/ns/user")?;
-    ensure!(
-        !finished.stdout.contains(&*own.to_string_lossy()),
-        "{finished}"
-    );
+    ensure!(!finished.stdout.contains(&*own.to_string_lossy()), "{finished}");
     Ok(())
 }
 
@@ -367,10 +294,7 @@ fn cgroup(room: &Room) -> Verdict {
             View::V1 => rest != "0:",
             View::Hybrid => true,
         };
-        ensure!(
-            !shown || path == bundle.cgroup,
-            "cgroup of the second process: {line}"
-        );
+        ensure!(!shown || path == bundle.cgroup, "cgroup of the second process: {line}");
     }
     container.end()
 }
@@ -384,10 +308,7 @@ fn seccomp(room: &Room) -> Verdict {
     let script = "grep Seccomp: /proc/self/status; mkdir /tmp/x 2>&1";
     let finished = executed(room, &bundle, &[], script)?.exits(1)?;
     ensure!(finished.stdout.starts_with("Seccomp:\t2\n"), "{finished}");
-    ensure!(
-        finished.stdout.contains("No space left on device"),
-        "{finished}"
-    );
+    ensure!(finished.stdout.contains("No space left on device"), "{finished}");
     Ok(())
 }
 
@@ -397,10 +318,7 @@ fn missing_program(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     let finished = container.exec(&["no-such-program"])?.exits(255)?;
     finished.refuses(&["executable file not found in $PATH"])?;
-    container
-        .exec(&["/no/such/program"])?
-        .exits(255)?
-        .refuses(&["no such file or directory"])?;
+    container.exec(&["/no/such/program"])?.exits(255)?.refuses(&["no such file or directory"])?;
     container.end()
 }
 
@@ -408,14 +326,8 @@ fn not_executable(room: &Room) -> Verdict {
     let bundle = sleeper(room)?;
     bundle.file("opt/data", "just text\n", 0o644)?;
     let container = room.running(&bundle)?;
-    container
-        .exec(&["/opt/data"])?
-        .exits(255)?
-        .refuses(&["permission denied"])?;
-    container
-        .exec(&["/tmp"])?
-        .exits(255)?
-        .refuses(&["permission denied", "is a directory"])?;
+    container.exec(&["/opt/data"])?.exits(255)?.refuses(&["permission denied"])?;
+    container.exec(&["/tmp"])?.exits(255)?.refuses(&["permission denied", "is a directory"])?;
     container.end()
 }
 
@@ -424,11 +336,7 @@ fn in_created(room: &Room) -> Verdict {
     let bundle = room.script("true")?;
     let container = room.container(&bundle);
     container.create()?;
-    ensure_eq!(
-        container.exec(&["echo", "in"])?.ok()?.stdout,
-        "in\n",
-        "output"
-    );
+    ensure_eq!(container.exec(&["echo", "in"])?.ok()?.stdout, "in\n", "output");
     container.start()?;
     container.finish()?;
     Ok(())
@@ -439,10 +347,7 @@ fn in_stopped(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     container.wait()?;
     container.becomes("stopped")?;
-    container
-        .exec(&["true"])?
-        .exits(255)?
-        .refuses(&["stopped", "not running"])?;
+    container.exec(&["true"])?.exits(255)?.refuses(&["stopped", "not running"])?;
     container.delete()
 }
 
@@ -451,17 +356,13 @@ fn in_paused(room: &Room) -> Verdict {
     let bundle = sleeper(room)?;
     let container = room.running(&bundle)?;
     container.call("pause")?.ok()?;
-    container
-        .exec(&["true"])?
-        .exits(255)?
-        .refuses(&["paused"])?;
+    container.exec(&["true"])?.exits(255)?.refuses(&["paused"])?;
     container.call("resume")?.ok()?;
     container.end()
 }
 
 fn unknown_container(room: &Room) -> Verdict {
-    room.call(&["exec", "no-such-container", "true"])?
-        .refuses(&["does not exist"])?;
+    room.call(&["exec", "no-such-container", "true"])?.refuses(&["does not exist"])?;
     Ok(())
 }
 
@@ -482,12 +383,9 @@ fn with_descriptors(room: &Room, flags: &[&str], script: &str) -> Verdict<Finish
 }
 
 fn preserve_fds(room: &Room) -> Verdict {
-    let finished = with_descriptors(
-        room,
-        &["--preserve-fds", "1"],
-        "cat <&3; ls /proc/self/fd | wc -l",
-    )?
-    .ok()?;
+    let finished =
+        with_descriptors(room, &["--preserve-fds", "1"], "cat <&3; ls /proc/self/fd | wc -l")?
+            .ok()?;
     let wanted = format!("{}5\n", fs::read_to_string("/etc/hostname")?);
     ensure_eq!(finished.stdout, wanted, "descriptors inside");
     Ok(())
@@ -502,32 +400,18 @@ fn no_descriptor_leaks(room: &Room) -> Verdict {
 fn path_lookup(room: &Room) -> Verdict {
     let mut bundle = sleeper(room)?;
     bundle.file("opt/x/hello", "#!/bin/sh\necho hello\n", 0o755)?;
-    bundle
-        .args(&["/bin/sleep", "1000"])
-        .set("/process/env", json!(["PATH=/opt/x:/bin"]));
+    bundle.args(&["/bin/sleep", "1000"]).set("/process/env", json!(["PATH=/opt/x:/bin"]));
     let container = room.running(&bundle)?;
-    ensure_eq!(
-        container.exec(&["hello"])?.ok()?.stdout,
-        "hello\n",
-        "by the container's PATH"
-    );
+    ensure_eq!(container.exec(&["hello"])?.ok()?.stdout, "hello\n", "by the container's PATH");
     container.end()
 }
 
 fn root_is_the_containers(room: &Room) -> Verdict {
     let bundle = sleeper(room)?;
     bundle.file("marker", "inside\n", 0o644)?;
-    let finished = executed(
-        room,
-        &bundle,
-        &[],
-        "cat /marker; hostname; ls /proc | grep -c '^[0-9]'",
-    )?
-    .ok()?;
-    ensure!(
-        finished.stdout.starts_with("inside\nbundle\n"),
-        "{finished}"
-    );
+    let finished =
+        executed(room, &bundle, &[], "cat /marker; hostname; ls /proc | grep -c '^[0-9]'")?.ok()?;
+    ensure!(finished.stdout.starts_with("inside\nbundle\n"), "{finished}");
     Ok(())
 }
 
@@ -536,17 +420,9 @@ fn many_times(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     for round in 0..25 {
         let text = format!("{round}\n");
-        ensure_eq!(
-            container.exec(&["echo", text.trim()])?.ok()?.stdout,
-            text,
-            "output"
-        );
+        ensure_eq!(container.exec(&["echo", text.trim()])?.ok()?.stdout, text, "output");
     }
-    ensure_eq!(
-        process::below(container.pid()).len(),
-        0,
-        "processes left below init"
-    );
+    ensure_eq!(process::below(container.pid()).len(), 0, "processes left below init");
     container.end()
 }
 
@@ -556,10 +432,6 @@ fn survives_init_without_files(room: &Room) -> Verdict {
     bundle.readonly_root(false);
     let container = room.running(&bundle)?;
     until("the removal", || container.stdout() == "ready\n")?;
-    ensure_eq!(
-        container.exec(&["echo", "in"])?.ok()?.stdout,
-        "in\n",
-        "output"
-    );
+    ensure_eq!(container.exec(&["echo", "in"])?.ok()?.stdout, "in\n", "output");
     container.end()
 }

@@ -22,14 +22,8 @@ cases!("hooks": order, prestart, create_runtime, create_container, start_contain
     large_output, join_of_network);
 
 /// All kinds in the order in which they run.
-const KINDS: [&str; 6] = [
-    "prestart",
-    "createRuntime",
-    "createContainer",
-    "startContainer",
-    "poststart",
-    "poststop",
-];
+const KINDS: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// Where hooks that run inside see the log directory.
 const INSIDE: &str = "/mnt";
@@ -51,29 +45,18 @@ fn with_log(room: &Room, script: &str) -> Verdict<(Bundle, PathBuf)> {
 
 /// The log directory as a hook of `kind` sees it.
 fn seen_by(kind: &str, log: &std::path::Path) -> String {
-    if kind == "startContainer" {
-        INSIDE.to_owned()
-    } else {
-        log.to_string_lossy().into_owned()
-    }
+    if kind == "startContainer" { INSIDE.to_owned() } else { log.to_string_lossy().into_owned() }
 }
 
 fn order(room: &Room) -> Verdict {
     let (mut bundle, log) = with_log(room, "echo process >>/mnt/order")?;
     for kind in KINDS {
-        bundle.hook(
-            kind,
-            &format!("echo {kind} >>{}/order", seen_by(kind, &log)),
-        );
+        bundle.hook(kind, &format!("echo {kind} >>{}/order", seen_by(kind, &log)));
     }
     let container = room.container(&bundle);
     container.create()?;
     let created = fs::read_to_string(log.join("order"))?;
-    ensure_eq!(
-        created,
-        "prestart\ncreateRuntime\ncreateContainer\n",
-        "hooks run by create"
-    );
+    ensure_eq!(created, "prestart\ncreateRuntime\ncreateContainer\n", "hooks run by create");
     container.start()?;
     ensure_eq!(container.finish()?, 0, "exit code");
     let all = fs::read_to_string(log.join("order"))?;
@@ -101,16 +84,10 @@ struct Seen {
 fn seen(room: &Room, kind: &str) -> Verdict<Seen> {
     let (mut bundle, log) = with_log(room, "sleep 0.2")?;
     let place = seen_by(kind, &log);
-    bundle.hook(
-        kind,
-        &format!("/bin/cat >{place}/state; readlink /proc/self/ns/mnt >{place}/ns"),
-    );
+    bundle.hook(kind, &format!("/bin/cat >{place}/state; readlink /proc/self/ns/mnt >{place}/ns"));
     bundle.set("/annotations", json!({ "org.example.key": "value" }));
     // /bin/sh of the host may lack a PATH here.
-    bundle.set(
-        &format!("/hooks/{kind}/0/env"),
-        json!(["PATH=/usr/bin:/bin"]),
-    );
+    bundle.set(&format!("/hooks/{kind}/0/env"), json!(["PATH=/usr/bin:/bin"]));
     let container = room.running(&bundle)?;
     ensure_eq!(container.finish()?, 0, "exit code");
     let (pid, id) = (container.pid(), container.id.clone());
@@ -118,19 +95,11 @@ fn seen(room: &Room, kind: &str) -> Verdict<Seen> {
         fs::read_to_string(log.join("state")).context(format!("the {kind} hook did not run"))?;
     let state = serde_json::from_str(&state).context(format!("{kind} read {state:?}"))?;
     let namespace = fs::read_to_string(log.join("ns"))?.trim().to_owned();
-    Ok(Seen {
-        state,
-        namespace,
-        pid,
-        bundle,
-        id,
-    })
+    Ok(Seen { state, namespace, pid, bundle, id })
 }
 
 fn host_namespace() -> Verdict<String> {
-    Ok(fs::read_link("/proc/self/ns/mnt")?
-        .to_string_lossy()
-        .into_owned())
+    Ok(fs::read_link("/proc/self/ns/mnt")?.to_string_lossy().into_owned())
 }
 
 /// Checks status and namespace (the runtime's or the container's) of a hook.
@@ -174,31 +143,16 @@ fn state_fields(room: &Room) -> Verdict {
     let seen = seen(room, "createRuntime")?;
     ensure_eq!(seen.state["id"], seen.id.as_str(), "id");
     ensure_eq!(seen.state["pid"], seen.pid, "pid");
-    ensure_eq!(
-        seen.state["bundle"],
-        seen.bundle.dir.to_string_lossy().as_ref(),
-        "bundle"
-    );
-    ensure_eq!(
-        seen.state["annotations"]["org.example.key"],
-        "value",
-        "annotation"
-    );
-    ensure!(
-        seen.state["ociVersion"].is_string(),
-        "ociVersion: {}",
-        seen.state
-    );
+    ensure_eq!(seen.state["bundle"], seen.bundle.dir.to_string_lossy().as_ref(), "bundle");
+    ensure_eq!(seen.state["annotations"]["org.example.key"], "value", "annotation");
+    ensure!(seen.state["ociVersion"].is_string(), "ociVersion: {}", seen.state);
     Ok(())
 }
 
 /// A hook has the environment of the configuration and nothing of the runtime's.
 fn environment(room: &Room) -> Verdict {
     let (mut bundle, log) = with_log(room, "true")?;
-    bundle.hook(
-        "createRuntime",
-        &format!("/usr/bin/env >{}/env", log.display()),
-    );
+    bundle.hook("createRuntime", &format!("/usr/bin/env >{}/env", log.display()));
     bundle.set("/hooks/createRuntime/0/env", json!(["ONE=1", "TWO=a b"]));
     room.output(&bundle)?;
     let found = fs::read_to_string(log.join("env"))?;
@@ -206,9 +160,7 @@ fn environment(room: &Room) -> Verdict {
     let mut lines: Vec<&str> = found
         .lines()
         .filter(|line| {
-            !["PWD=", "SHLVL=", "OLDPWD=", "_="]
-                .iter()
-                .any(|name| line.starts_with(name))
+            !["PWD=", "SHLVL=", "OLDPWD=", "_="].iter().any(|name| line.starts_with(name))
         })
         .collect();
     lines.sort_unstable();
@@ -224,28 +176,17 @@ fn arguments(room: &Room) -> Verdict {
         "args": ["a name", "-c", format!("echo \"$0|$1|$2\" >{}/args", log.display()), "zero", "a b", ""],
     }]));
     room.output(&bundle)?;
-    ensure_eq!(
-        fs::read_to_string(log.join("args"))?,
-        "zero|a b|\n",
-        "arguments of the hook"
-    );
+    ensure_eq!(fs::read_to_string(log.join("args"))?, "zero|a b|\n", "arguments of the hook");
     Ok(())
 }
 
 fn several_of_one_kind(room: &Room) -> Verdict {
     let (mut bundle, log) = with_log(room, "true")?;
     for word in ["one", "two", "three"] {
-        bundle.hook(
-            "createRuntime",
-            &format!("echo {word} >>{}/order", log.display()),
-        );
+        bundle.hook("createRuntime", &format!("echo {word} >>{}/order", log.display()));
     }
     room.output(&bundle)?;
-    ensure_eq!(
-        fs::read_to_string(log.join("order"))?,
-        "one\ntwo\nthree\n",
-        "order"
-    );
+    ensure_eq!(fs::read_to_string(log.join("order"))?, "one\ntwo\nthree\n", "order");
     Ok(())
 }
 
@@ -295,23 +236,15 @@ fn failure_of_poststop(room: &Room) -> Verdict {
     container.becomes("stopped")?;
     container.call("delete")?;
     container.call("state")?.refuses(&["does not exist"])?;
-    ensure_eq!(
-        fs::read_to_string(log.join("later"))?,
-        "later\n",
-        "the second hook"
-    );
+    ensure_eq!(fs::read_to_string(log.join("later"))?, "later\n", "the second hook");
     Ok(())
 }
 
 fn timeout(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
-    bundle
-        .hook("createRuntime", "exec sleep 60")
-        .set("/hooks/createRuntime/0/timeout", json!(1));
+    bundle.hook("createRuntime", "exec sleep 60").set("/hooks/createRuntime/0/timeout", json!(1));
     let start = Instant::now();
-    room.container(&bundle)
-        .create_with(&[])?
-        .refuses(&["hook", "timeout", "timed out"])?;
+    room.container(&bundle).create_with(&[])?.refuses(&["hook", "timeout", "timed out"])?;
     let took = start.elapsed();
     ensure!(took < Duration::from_secs(10), "create took {took:?}");
     Ok(())
@@ -320,24 +253,16 @@ fn timeout(room: &Room) -> Verdict {
 fn missing_program(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
     bundle.set("/hooks/createRuntime", json!([{ "path": "/no/such/hook" }]));
-    room.container(&bundle)
-        .create_with(&[])?
-        .refuses(&["/no/such/hook", "no such file"])?;
+    room.container(&bundle).create_with(&[])?.refuses(&["/no/such/hook", "no such file"])?;
     Ok(())
 }
 
 /// A hook that prints more than a pipe holds, and one that does not read its input.
 fn large_output(room: &Room) -> Verdict {
     let mut bundle = room.script("echo fine")?;
-    bundle.hook(
-        "createRuntime",
-        "exec 0<&-; /usr/bin/head -c 300000 /dev/zero; exit 0",
-    );
+    bundle.hook("createRuntime", "exec 0<&-; /usr/bin/head -c 300000 /dev/zero; exit 0");
     let printed = room.output(&bundle)?;
-    ensure!(
-        printed.ends_with("fine\n"),
-        "the process's own line is missing"
-    );
+    ensure!(printed.ends_with("fine\n"), "the process's own line is missing");
     Ok(())
 }
 
@@ -350,10 +275,6 @@ fn join_of_network(room: &Room) -> Verdict {
          pid=$(tr -d '\\n' | sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); \
          nsenter --net=/proc/$pid/ns/net sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'",
     );
-    ensure_eq!(
-        room.output(&bundle)?,
-        "1\n",
-        "what the hook set in the namespace"
-    );
+    ensure_eq!(room.output(&bundle)?, "1\n", "what the hook set in the namespace");
     Ok(())
 }

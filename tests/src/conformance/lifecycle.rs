@@ -36,9 +36,7 @@ fn full(room: &Room) -> Verdict {
     ensure_eq!(state["pid"], container.pid(), "pid after create");
     container.start()?;
     ensure_eq!(container.status()?, "running", "status after start");
-    until("the container's first line", || {
-        container.stdout() == "up\n"
-    })?;
+    until("the container's first line", || container.stdout() == "up\n")?;
     let executed = container.exec(&["sh", "-c", "echo in; exit 3"])?.exits(3)?;
     ensure_eq!(executed.stdout, "in\n", "output of exec");
     container.call("pause")?.ok()?;
@@ -59,16 +57,10 @@ fn created_process_waits(room: &Room) -> Verdict {
     let container = room.container(&bundle);
     container.create()?;
     std::thread::sleep(std::time::Duration::from_millis(100));
-    ensure!(
-        !bundle.rootfs().join("ran").exists(),
-        "the process ran before start"
-    );
+    ensure!(!bundle.rootfs().join("ran").exists(), "the process ran before start");
     container.start()?;
     ensure_eq!(container.finish()?, 0, "exit code");
-    ensure!(
-        bundle.rootfs().join("ran").exists(),
-        "the process did not run"
-    );
+    ensure!(bundle.rootfs().join("ran").exists(), "the process did not run");
     Ok(())
 }
 
@@ -80,25 +72,14 @@ fn state_fields(room: &Room) -> Verdict {
     let version = state["ociVersion"].as_str().unwrap_or_default();
     ensure!(version.starts_with("1."), "ociVersion {version:?}");
     ensure_eq!(state["id"], container.id.as_str(), "id");
-    ensure_eq!(
-        state["bundle"],
-        bundle.dir.to_string_lossy().as_ref(),
-        "bundle"
-    );
-    ensure!(
-        container.proc("comm").is_ok(),
-        "the pid {} does not run",
-        container.pid()
-    );
+    ensure_eq!(state["bundle"], bundle.dir.to_string_lossy().as_ref(), "bundle");
+    ensure!(container.proc("comm").is_ok(), "the pid {} does not run", container.pid());
     container.start()?;
     container.kill("KILL")?;
     container.wait()?;
     container.becomes("stopped")?;
     let state = container.state()?;
-    ensure!(
-        state["pid"].is_null() || state["pid"] == 0,
-        "pid of a stopped container: {state}"
-    );
+    ensure!(state["pid"].is_null() || state["pid"] == 0, "pid of a stopped container: {state}");
     container.delete()
 }
 
@@ -107,11 +88,7 @@ fn pid_file(room: &Room) -> Verdict {
     let container = room.container(&bundle);
     container.create()?;
     let text = fs::read_to_string(container.pid_file())?;
-    ensure_eq!(
-        text,
-        container.pid().to_string(),
-        "the pid file holds the number and nothing else"
-    );
+    ensure_eq!(text, container.pid().to_string(), "the pid file holds the number and nothing else");
     ensure_eq!(
         process::parent_of(container.pid()),
         i32::try_from(std::process::id()).ok(),
@@ -138,15 +115,8 @@ fn run_detached(room: &Room) -> Verdict {
     bundle.write()?;
     let (dir, id) = (bundle.dir.to_string_lossy(), room.id());
     let pid_file = room.dir().join("pid");
-    let flags = [
-        "run",
-        "--detach",
-        "--pid-file",
-        &pid_file.to_string_lossy(),
-        "--bundle",
-        &dir,
-        &id,
-    ];
+    let flags =
+        ["run", "--detach", "--pid-file", &pid_file.to_string_lossy(), "--bundle", &dir, &id];
     room.call(&flags)?.ok()?;
     let pid: i32 = fs::read_to_string(&pid_file)?.parse()?;
     let state: Value = serde_json::from_str(&room.call(&["state", &id])?.ok()?.stdout)?;
@@ -163,14 +133,11 @@ fn run_detached_keeps_streams(room: &Room) -> Verdict {
     bundle.write()?;
     let (dir, id) = (bundle.dir.to_string_lossy(), room.id());
     let finished = room.call(&["run", "-d", "-b", &dir, &id])?.ok()?;
-    until("the container's output", || {
-        finished.stdout_now() == "out\n"
-    })?;
+    until("the container's output", || finished.stdout_now() == "out\n")?;
     let stderr = || fs::read_to_string(&finished.stderr_file).unwrap_or_default();
     until("the container's error output", || stderr() == "err\n")?;
     until("the end", || {
-        room.call(&["state", &id])
-            .is_ok_and(|state| state.stdout.contains("\"stopped\""))
+        room.call(&["state", &id]).is_ok_and(|state| state.stdout.contains("\"stopped\""))
     })?;
     room.call(&["delete", &id])?.ok()?;
     Ok(())
@@ -189,8 +156,7 @@ fn run_keep(room: &Room) -> Verdict {
     let bundle = room.script("exit 4")?;
     bundle.write()?;
     let (dir, id) = (bundle.dir.to_string_lossy(), room.id());
-    room.call(&["run", "--keep", "--bundle", &dir, &id])?
-        .exits(4)?;
+    room.call(&["run", "--keep", "--bundle", &dir, &id])?.exits(4)?;
     let state: Value = serde_json::from_str(&room.call(&["state", &id])?.ok()?.stdout)?;
     ensure_eq!(state["status"], "stopped", "status");
     room.call(&["delete", &id])?.ok()?;
@@ -243,11 +209,7 @@ fn kill_unknown_signal(room: &Room) -> Verdict {
     for signal in ["NONSENSE", "SIGNONSENSE", "-1", "999"] {
         room.call(&["kill", &container.id, signal])?.refuses(&[])?;
     }
-    ensure_eq!(
-        container.status()?,
-        "running",
-        "status after signals that do not exist"
-    );
+    ensure_eq!(container.status()?, "running", "status after signals that do not exist");
     container.end()
 }
 
@@ -273,9 +235,7 @@ fn kill_all(room: &Room) -> Verdict {
     room.call(&["kill", "--all", &container.id, "KILL"])?.ok()?;
     ensure_eq!(container.wait()?, 137, "exit code");
     for child in children {
-        until("the end of a child", || {
-            matches!(process::state_of(child), None | Some('Z'))
-        })?;
+        until("the end of a child", || matches!(process::state_of(child), None | Some('Z')))?;
     }
     room.call(&["delete", "--force", &container.id])?.ok()?;
     Ok(())
@@ -311,8 +271,7 @@ fn delete_force_created(room: &Room) -> Verdict {
 
 /// As with runc: forcing the removal of what is not there succeeds.
 fn delete_force_unknown(room: &Room) -> Verdict {
-    room.call(&["delete", "--force", "no-such-container"])?
-        .ok()?;
+    room.call(&["delete", "--force", "no-such-container"])?.ok()?;
     Ok(())
 }
 
@@ -328,36 +287,26 @@ fn delete_force_paused(room: &Room) -> Verdict {
 fn delete_running_is_refused(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
-    container
-        .call("delete")?
-        .exits(1)?
-        .refuses(&["not stopped", "running"])?;
+    container.call("delete")?.exits(1)?.refuses(&["not stopped", "running"])?;
     ensure_eq!(container.status()?, "running", "status");
     container.end()
 }
 
 fn delete_unknown(room: &Room) -> Verdict {
-    room.call(&["delete", "no-such-container"])?
-        .exits(1)?
-        .refuses(&["does not exist"])?;
+    room.call(&["delete", "no-such-container"])?.exits(1)?.refuses(&["does not exist"])?;
     Ok(())
 }
 
 fn start_twice(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
-    container
-        .call("start")?
-        .exits(1)?
-        .refuses(&["start", "running"])?;
+    container.call("start")?.exits(1)?.refuses(&["start", "running"])?;
     ensure_eq!(container.status()?, "running", "status");
     container.end()
 }
 
 fn start_unknown(room: &Room) -> Verdict {
-    room.call(&["start", "no-such-container"])?
-        .exits(1)?
-        .refuses(&["does not exist"])?;
+    room.call(&["start", "no-such-container"])?.exits(1)?.refuses(&["does not exist"])?;
     Ok(())
 }
 
@@ -399,11 +348,7 @@ fn pause(room: &Room) -> Verdict {
     ensure_eq!(container.status()?, "paused", "status");
     let before = container.stdout().len();
     std::thread::sleep(std::time::Duration::from_millis(150));
-    ensure_eq!(
-        container.stdout().len(),
-        before,
-        "bytes written while paused"
-    );
+    ensure_eq!(container.stdout().len(), before, "bytes written while paused");
     container.call("resume")?.ok()?;
     until("more lines", || container.stdout().len() > before)?;
     container.end()
@@ -416,9 +361,7 @@ fn pause_of_paused(room: &Room) -> Verdict {
     container.start()?;
     container.call("resume")?.refuses(&["paused", "state"])?;
     container.call("pause")?.ok()?;
-    container
-        .call("pause")?
-        .refuses(&["running", "paused", "state"])?;
+    container.call("pause")?.refuses(&["running", "paused", "state"])?;
     container.call("resume")?.ok()?;
     container.end()
 }
@@ -442,25 +385,10 @@ fn list_table(room: &Room) -> Verdict {
     let container = room.running(&bundle)?;
     let printed = room.call(&["list"])?.ok()?.stdout;
     let mut lines = printed.lines();
-    let head: Vec<&str> = lines
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    ensure_eq!(
-        head.get(..4),
-        Some(&["ID", "PID", "STATUS", "BUNDLE"][..]),
-        "columns"
-    );
-    let row: Vec<&str> = lines
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let (pid, dir) = (
-        container.pid().to_string(),
-        bundle.dir.to_string_lossy().into_owned(),
-    );
+    let head: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+    ensure_eq!(head.get(..4), Some(&["ID", "PID", "STATUS", "BUNDLE"][..]), "columns");
+    let row: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+    let (pid, dir) = (container.pid().to_string(), bundle.dir.to_string_lossy().into_owned());
     let wanted = [container.id.as_str(), &pid, "running", &dir];
     ensure_eq!(row.get(..4), Some(&wanted[..]), "row");
     container.end()
@@ -477,17 +405,8 @@ fn list_json(room: &Room) -> Verdict {
     ensure_eq!(row["id"], container.id.as_str(), "id");
     ensure_eq!(row["pid"], container.pid(), "pid");
     ensure_eq!(row["status"], "running", "status");
-    ensure_eq!(
-        row["bundle"],
-        bundle.dir.to_string_lossy().as_ref(),
-        "bundle"
-    );
-    ensure!(
-        row["created"]
-            .as_str()
-            .is_some_and(|time| time.contains('T')),
-        "created: {row}"
-    );
+    ensure_eq!(row["bundle"], bundle.dir.to_string_lossy().as_ref(), "bundle");
+    ensure!(row["created"].as_str().is_some_and(|time| time.contains('T')), "created: {row}");
     container.end()
 }
 
@@ -506,24 +425,15 @@ fn list_empty(room: &Room) -> Verdict {
 }
 
 fn list_many(room: &Room) -> Verdict {
-    let bundles = [
-        room.script("exec sleep 1000")?,
-        room.script("exec sleep 1000")?,
-        room.script("true")?,
-    ];
-    let containers: Vec<_> = bundles
-        .iter()
-        .map(|bundle| room.container(bundle))
-        .collect();
+    let bundles =
+        [room.script("exec sleep 1000")?, room.script("exec sleep 1000")?, room.script("true")?];
+    let containers: Vec<_> = bundles.iter().map(|bundle| room.container(bundle)).collect();
     for container in &containers {
         container.create()?;
     }
     let printed = room.call(&["list", "-q"])?.ok()?.stdout;
     let mut found: Vec<&str> = printed.lines().collect();
-    let mut wanted: Vec<&str> = containers
-        .iter()
-        .map(|container| container.id.as_str())
-        .collect();
+    let mut wanted: Vec<&str> = containers.iter().map(|container| container.id.as_str()).collect();
     found.sort_unstable();
     wanted.sort_unstable();
     ensure_eq!(found, wanted, "ids");
@@ -537,13 +447,8 @@ fn list_many(room: &Room) -> Verdict {
 fn ps_json(room: &Room) -> Verdict {
     let bundle = room.script("sleep 1000 & sleep 1000 & wait")?;
     let container = room.running(&bundle)?;
-    until("three processes", || {
-        process::below(container.pid()).len() == 2
-    })?;
-    let printed = room
-        .call(&["ps", "--format", "json", &container.id])?
-        .ok()?
-        .stdout;
+    until("three processes", || process::below(container.pid()).len() == 2)?;
+    let printed = room.call(&["ps", "--format", "json", &container.id])?.ok()?.stdout;
     let mut found: Vec<i32> = serde_json::from_str(&printed)?;
     let mut wanted = process::below(container.pid());
     wanted.push(container.pid());
@@ -557,24 +462,13 @@ fn ps_table(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
     let printed = room.call(&["ps", &container.id])?.ok()?.stdout;
-    ensure!(
-        printed
-            .lines()
-            .next()
-            .is_some_and(|head| head.contains("PID")),
-        "head: {printed}"
-    );
-    ensure!(
-        printed.contains(&container.pid().to_string()),
-        "row: {printed}"
-    );
+    ensure!(printed.lines().next().is_some_and(|head| head.contains("PID")), "head: {printed}");
+    ensure!(printed.contains(&container.pid().to_string()), "row: {printed}");
     container.end()
 }
 
 fn state_unknown(room: &Room) -> Verdict {
-    room.call(&["state", "no-such-container"])?
-        .exits(1)?
-        .refuses(&["does not exist"])?;
+    room.call(&["state", "no-such-container"])?.exits(1)?.refuses(&["does not exist"])?;
     Ok(())
 }
 
@@ -592,9 +486,7 @@ fn dead_init_is_stopped(room: &Room) -> Verdict {
 fn children_die_with_init(room: &Room) -> Verdict {
     let bundle = room.script("setsid sleep 1000 & sleep 1000 & wait")?;
     let container = room.running(&bundle)?;
-    until("the children", || {
-        process::below(container.pid()).len() == 2
-    })?;
+    until("the children", || process::below(container.pid()).len() == 2)?;
     container.kill("KILL")?;
     container.finish()?;
     Ok(())
@@ -606,25 +498,14 @@ fn preserve_fds(room: &Room) -> Verdict {
     fs::write(room.dir().join("three"), "from descriptor 3\n")?;
     fs::write(room.dir().join("four"), "not this one\n")?;
     let mut command = std::process::Command::new("/bin/sh");
-    command
-        .args([
-            "-c",
-            "exec 3<\"$0/three\" 4<\"$0/four\"; shift 0; exec \"$@\"",
-        ])
-        .arg(room.dir());
+    command.args(["-c", "exec 3<\"$0/three\" 4<\"$0/four\"; shift 0; exec \"$@\""]).arg(room.dir());
     let (dir, id) = (bundle.dir.to_string_lossy(), room.id());
-    let inner = room.runtime.command(
-        &room.root(),
-        &["run", "--preserve-fds", "1", "--bundle", &dir, &id],
-    );
+    let inner =
+        room.runtime.command(&room.root(), &["run", "--preserve-fds", "1", "--bundle", &dir, &id]);
     command.arg(inner.get_program()).args(inner.get_args());
     let finished = room.run_command(&mut command)?.ok()?;
     // 0, 1, 2, 3 and the directory itself.
-    ensure_eq!(
-        finished.stdout,
-        "from descriptor 3\n5\n",
-        "descriptors inside"
-    );
+    ensure_eq!(finished.stdout, "from descriptor 3\n5\n", "descriptors inside");
     Ok(())
 }
 
@@ -635,15 +516,10 @@ fn no_descriptor_leaks(room: &Room) -> Verdict {
     let mut command = std::process::Command::new("/bin/sh");
     command.args(["-c", "exec 5</etc/hostname 7</ 9</proc; exec \"$@\"", "sh"]);
     let (dir, id) = (bundle.dir.to_string_lossy(), room.id());
-    let inner = room
-        .runtime
-        .command(&room.root(), &["run", "--bundle", &dir, &id]);
+    let inner = room.runtime.command(&room.root(), &["run", "--bundle", &dir, &id]);
     command.arg(inner.get_program()).args(inner.get_args());
     let finished = room.run_command(&mut command)?.ok()?;
-    ensure!(
-        finished.stdout.starts_with("0\n1\n2\n3\n"),
-        "descriptors of the process: {finished}"
-    );
+    ensure!(finished.stdout.starts_with("0\n1\n2\n3\n"), "descriptors of the process: {finished}");
     let rest = finished.stdout.trim_start_matches("0\n1\n2\n3\n");
     ensure!(
         !rest.contains("hostname") && !rest.contains("/sys/fs/cgroup") && !rest.contains("/proc"),
@@ -654,10 +530,8 @@ fn no_descriptor_leaks(room: &Room) -> Verdict {
 }
 
 fn two_containers_at_once(room: &Room) -> Verdict {
-    let (first, second) = (
-        room.script("hostname; exec sleep 1000")?,
-        room.script("exec sleep 1000")?,
-    );
+    let (first, second) =
+        (room.script("hostname; exec sleep 1000")?, room.script("exec sleep 1000")?);
     let (one, two) = (room.running(&first)?, room.running(&second)?);
     ensure!(one.pid() != two.pid(), "both have pid {}", one.pid());
     one.end()?;

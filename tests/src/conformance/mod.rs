@@ -65,12 +65,8 @@ pub fn case_names() -> Vec<&'static str> {
 /// The test program of one view: every case by our executor and by the crun backend.
 #[must_use]
 pub fn main(view: View) -> ExitCode {
-    let native = cases()
-        .into_iter()
-        .map(|case| room_test("native", case, native));
-    let crun = cases()
-        .into_iter()
-        .map(|case| room_test("crun", case, driven(view)));
+    let native = cases().into_iter().map(|case| room_test("native", case, native));
+    let crun = cases().into_iter().map(|case| room_test("crun", case, driven(view)));
     harness::main(view, native.chain(crun).collect())
 }
 

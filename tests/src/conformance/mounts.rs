@@ -88,9 +88,7 @@ impl SharedMount {
             MountFlags::empty(),
             None::<&std::ffi::CStr>,
         )?;
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        Ok(Self { path: path.to_owned() })
     }
 
     /// Where it is.
@@ -129,39 +127,20 @@ fn proc(room: &Room) -> Verdict {
         "cat /proc/self/mountinfo; echo; readlink /proc/self/exe; ls -d /proc/[0-9]* | head -n 1",
     )?;
     ensure_eq!(Mount::find(&printed, "/proc")?.kind, "proc", "kind");
-    ensure!(
-        printed.contains("\n/bin/busybox\n/proc/1\n"),
-        "proc of another namespace: {printed}"
-    );
+    ensure!(printed.contains("\n/bin/busybox\n/proc/1\n"), "proc of another namespace: {printed}");
     Ok(())
 }
 
 fn tmpfs(room: &Room) -> Verdict {
     let mut bundle = room
         .script("cat /proc/self/mountinfo; stat -c 'mode %a' /mnt; echo x >/mnt/f; cat /mnt/f")?;
-    bundle.mount(
-        "tmpfs",
-        "tmpfs",
-        "/mnt",
-        &["size=1m", "mode=1750", "nosuid"],
-    );
+    bundle.mount("tmpfs", "tmpfs", "/mnt", &["size=1m", "mode=1750", "nosuid"]);
     let printed = room.output(&bundle)?;
     let mount = Mount::find(&printed, "/mnt")?;
     ensure_eq!(mount.kind, "tmpfs", "kind");
-    ensure!(
-        mount.super_options.contains(",size=1024k,"),
-        "size: {}",
-        mount.super_options
-    );
-    ensure!(
-        mount.options.contains(",nosuid,"),
-        "options: {}",
-        mount.options
-    );
-    ensure!(
-        printed.ends_with("mode 1750\nx\n"),
-        "mode and writing: {printed}"
-    );
+    ensure!(mount.super_options.contains(",size=1024k,"), "size: {}", mount.super_options);
+    ensure!(mount.options.contains(",nosuid,"), "options: {}", mount.options);
+    ensure!(printed.ends_with("mode 1750\nx\n"), "mode and writing: {printed}");
     Ok(())
 }
 
@@ -171,30 +150,17 @@ fn tmpfs_copies_up(room: &Room) -> Verdict {
         room.script("cat /opt/dir/file; stat -c %a /opt/dir/file; echo more >/opt/dir/other")?;
     bundle.file("opt/dir/file", "from the image\n", 0o640)?;
     bundle.mount("tmpfs", "tmpfs", "/opt/dir", &["tmpcopyup"]);
-    ensure_eq!(
-        room.output(&bundle)?,
-        "from the image\n640\n",
-        "copied file"
-    );
-    ensure!(
-        !bundle.rootfs().join("opt/dir/other").exists(),
-        "the image was written to"
-    );
+    ensure_eq!(room.output(&bundle)?, "from the image\n640\n", "copied file");
+    ensure!(!bundle.rootfs().join("opt/dir/other").exists(), "the image was written to");
     Ok(())
 }
 
 fn bind(room: &Room) -> Verdict {
     let source = source(room)?;
     let mut bundle = room.script("cat /data/sub/file; echo new >/data/sub/written")?;
-    bundle
-        .readonly_root(false)
-        .bind(&source, "/data/sub", &["rw"]);
+    bundle.readonly_root(false).bind(&source, "/data/sub", &["rw"]);
     ensure_eq!(room.output(&bundle)?, "content\n", "file of the host");
-    ensure_eq!(
-        fs::read_to_string(source.join("written"))?,
-        "new\n",
-        "file written"
-    );
+    ensure_eq!(fs::read_to_string(source.join("written"))?, "new\n", "file written");
     Ok(())
 }
 
@@ -204,21 +170,14 @@ fn bind_readonly(room: &Room) -> Verdict {
         room.script("cat /mnt/file; echo new 2>&1 >/mnt/file || true; touch /mnt/x 2>&1")?;
     bundle.bind(&source, "/mnt", &["ro"]);
     let finished = room.run(&bundle)?.exits(1)?;
-    ensure!(
-        finished.stdout.starts_with("content\n"),
-        "reading: {finished}"
-    );
+    ensure!(finished.stdout.starts_with("content\n"), "reading: {finished}");
     ensure_eq!(
         finished.stdout.matches("Read-only file system").count()
             + finished.stderr.matches("Read-only file system").count(),
         2,
         "refusals in {finished}"
     );
-    ensure_eq!(
-        fs::read_to_string(source.join("file"))?,
-        "content\n",
-        "file outside"
-    );
+    ensure_eq!(fs::read_to_string(source.join("file"))?, "content\n", "file outside");
     Ok(())
 }
 
@@ -227,11 +186,7 @@ fn bind_file(room: &Room) -> Verdict {
     let mut bundle = room.script("cat /etc/passwd; echo changed >/etc/passwd")?;
     bundle.bind(&source.join("file"), "/etc/passwd", &[]);
     ensure_eq!(room.output(&bundle)?, "content\n", "file over a file");
-    ensure_eq!(
-        fs::read_to_string(source.join("file"))?,
-        "changed\n",
-        "file outside"
-    );
+    ensure_eq!(fs::read_to_string(source.join("file"))?, "changed\n", "file outside");
     Ok(())
 }
 
@@ -239,11 +194,7 @@ fn bind_file_missing_target(room: &Room) -> Verdict {
     let source = source(room)?;
     let mut bundle = room.script("cat /new/dir/name; stat -c %F /new/dir/name")?;
     bundle.bind(&source.join("file"), "/new/dir/name", &["ro"]);
-    ensure_eq!(
-        room.output(&bundle)?,
-        "content\nregular file\n",
-        "file on a new target"
-    );
+    ensure_eq!(room.output(&bundle)?, "content\nregular file\n", "file on a new target");
     Ok(())
 }
 
@@ -260,10 +211,8 @@ fn bind_relative_source(room: &Room) -> Verdict {
 fn bind_without_type(room: &Room) -> Verdict {
     let source = source(room)?;
     let mut bundle = room.script("cat /mnt/file /opt/file")?;
-    bundle.push(
-        "/mounts",
-        json!({ "destination": "/mnt", "source": source, "options": ["rbind"] }),
-    );
+    bundle
+        .push("/mounts", json!({ "destination": "/mnt", "source": source, "options": ["rbind"] }));
     bundle.push(
         "/mounts",
         json!({ "destination": "/opt", "type": "none", "source": source, "options": ["bind"] }),
@@ -296,10 +245,7 @@ fn options(room: &Room) -> Verdict {
     let table: &[(&[&str], &[&str])] = &[
         (&["bind", "ro"], &["ro"]),
         (&["bind", "rw"], &["rw"]),
-        (
-            &["bind", "nosuid", "nodev", "noexec"],
-            &["rw", "nosuid", "nodev", "noexec"],
-        ),
+        (&["bind", "nosuid", "nodev", "noexec"], &["rw", "nosuid", "nodev", "noexec"]),
         (&["bind", "ro", "noatime"], &["ro", "noatime"]),
         (&["bind", "nodiratime"], &["nodiratime"]),
         (&["bind", "relatime"], &["relatime"]),
@@ -325,9 +271,7 @@ fn options(room: &Room) -> Verdict {
 /// The later of two opposite options counts.
 fn options_undone(room: &Room) -> Verdict {
     let source = source(room)?;
-    let asked = [
-        "bind", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "ro", "rw",
-    ];
+    let asked = ["bind", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "ro", "rw"];
     let mount = mounted(room, "bind", &source.to_string_lossy(), &asked)?;
     for option in ["ro", "nosuid", "nodev", "noexec"] {
         ensure!(
@@ -347,27 +291,16 @@ fn option_defaults(room: &Room) -> Verdict {
 
 fn options_of_new_mounts(room: &Room) -> Verdict {
     let table: &[(&[&str], &str)] = &[
-        (
-            &["ro", "nosuid", "nodev", "noexec"],
-            ",ro,nosuid,nodev,noexec,relatime,",
-        ),
+        (&["ro", "nosuid", "nodev", "noexec"], ",ro,nosuid,nodev,noexec,relatime,"),
         (&["noatime"], ",rw,noatime,"),
         (&["strictatime"], ",rw,"),
         (&["relatime", "nodiratime"], ",rw,nodiratime,relatime,"),
     ];
     for (asked, wanted) in table {
-        ensure_eq!(
-            mounted(room, "tmpfs", "tmpfs", asked)?.options,
-            *wanted,
-            "{asked:?}"
-        );
+        ensure_eq!(mounted(room, "tmpfs", "tmpfs", asked)?.options, *wanted, "{asked:?}");
     }
     let sync = mounted(room, "tmpfs", "tmpfs", &["sync"])?;
-    ensure!(
-        sync.super_options.contains(",sync,"),
-        "sync gave {}",
-        sync.super_options
-    );
+    ensure!(sync.super_options.contains(",sync,"), "sync gave {}", sync.super_options);
     Ok(())
 }
 
@@ -377,32 +310,18 @@ fn order(room: &Room) -> Verdict {
     let mut bundle = room.script("ls /mnt /mnt/in")?;
     bundle.mount("tmpfs", "tmpfs", "/mnt", &[]);
     bundle.bind(&source, "/mnt/in", &[]);
-    ensure_eq!(
-        room.output(&bundle)?,
-        "/mnt:\nin\n\n/mnt/in:\nfile\n",
-        "directories"
-    );
+    ensure_eq!(room.output(&bundle)?, "/mnt:\nin\n\n/mnt/in:\nfile\n", "directories");
     Ok(())
 }
 
 fn propagation_of(room: &Room, option: &str) -> Verdict<String> {
     let shared = SharedMount::new(&room.dir().join(option))?;
-    Ok(mounted(
-        room,
-        "bind",
-        &shared.path().to_string_lossy(),
-        &["rbind", option],
-    )?
-    .propagation)
+    Ok(mounted(room, "bind", &shared.path().to_string_lossy(), &["rbind", option])?.propagation)
 }
 
 fn propagation_private(room: &Room) -> Verdict {
     for option in ["private", "rprivate"] {
-        ensure_eq!(
-            propagation_of(room, option)?,
-            "",
-            "propagation with {option}"
-        );
+        ensure_eq!(propagation_of(room, option)?, "", "propagation with {option}");
     }
     Ok(())
 }
@@ -410,10 +329,7 @@ fn propagation_private(room: &Room) -> Verdict {
 fn propagation_shared(room: &Room) -> Verdict {
     for option in ["shared", "rshared"] {
         let found = propagation_of(room, option)?;
-        ensure!(
-            found.contains("shared:"),
-            "propagation with {option}: {found:?}"
-        );
+        ensure!(found.contains("shared:"), "propagation with {option}: {found:?}");
     }
     Ok(())
 }
@@ -431,11 +347,7 @@ fn propagation_slave(room: &Room) -> Verdict {
 
 fn propagation_unbindable(room: &Room) -> Verdict {
     for option in ["unbindable", "runbindable"] {
-        ensure_eq!(
-            propagation_of(room, option)?,
-            "unbindable",
-            "propagation with {option}"
-        );
+        ensure_eq!(propagation_of(room, option)?, "unbindable", "propagation with {option}");
     }
     Ok(())
 }
@@ -446,33 +358,19 @@ fn leads_out(room: &Room, bundle: &mut Bundle, to: &str, outside: &Path) -> Verd
     fs::create_dir_all(outside)?;
     std::os::unix::fs::symlink(to, bundle.rootfs().join("link"))?;
     bundle.sh("cat /proc/self/mountinfo");
-    bundle
-        .readonly_root(false)
-        .mount("tmpfs", "evil", "/link/inner", &[]);
+    bundle.readonly_root(false).mount("tmpfs", "evil", "/link/inner", &[]);
     let finished = room.run(bundle)?;
     let entries = fs::read_dir(outside)?.count();
-    ensure_eq!(
-        entries,
-        0,
-        "entries in the directory outside, after {finished}"
-    );
+    ensure_eq!(entries, 0, "entries in the directory outside, after {finished}");
     // Either the link is resolved within the root, or the mount is refused.
-    ensure!(
-        finished.code != 0 || finished.stdout.contains("/inner "),
-        "no such mount: {finished}"
-    );
+    ensure!(finished.code != 0 || finished.stdout.contains("/inner "), "no such mount: {finished}");
     Ok(())
 }
 
 fn target_through_symlink(room: &Room) -> Verdict {
     let outside = room.dir().join("outside");
     let mut bundle = room.bundle()?;
-    leads_out(
-        room,
-        &mut bundle,
-        &format!("../../../../../..{}", outside.display()),
-        &outside,
-    )
+    leads_out(room, &mut bundle, &format!("../../../../../..{}", outside.display()), &outside)
 }
 
 fn target_through_absolute_symlink(room: &Room) -> Verdict {
@@ -488,15 +386,9 @@ fn target_is_symlink_out(room: &Room) -> Verdict {
     let source = source(room)?;
     let mut bundle = room.script("true")?;
     std::os::unix::fs::symlink(outside.join("made"), bundle.rootfs().join("link"))?;
-    bundle
-        .readonly_root(false)
-        .bind(&source.join("file"), "/link", &[]);
+    bundle.readonly_root(false).bind(&source.join("file"), "/link", &[]);
     room.run(&bundle)?;
-    ensure_eq!(
-        fs::read_dir(&outside)?.count(),
-        0,
-        "entries in the directory outside"
-    );
+    ensure_eq!(fs::read_dir(&outside)?.count(), 0, "entries in the directory outside");
     Ok(())
 }
 
@@ -511,37 +403,23 @@ fn devpts(room: &Room) -> Verdict {
     let printed =
         room.shell("cat /proc/self/mountinfo; stat -L -c '%t %T' /dev/ptmx; ls /dev/pts")?;
     ensure_eq!(Mount::find(&printed, "/dev/pts")?.kind, "devpts", "kind");
-    ensure!(
-        printed.ends_with("5 2\nptmx\n"),
-        "ptmx and a fresh instance: {printed}"
-    );
+    ensure!(printed.ends_with("5 2\nptmx\n"), "ptmx and a fresh instance: {printed}");
     let options = Mount::find(&printed, "/dev/pts")?.super_options;
-    ensure!(
-        options.contains(",gid=5,mode=620,ptmxmode=666,"),
-        "options: {options}"
-    );
+    ensure!(options.contains(",gid=5,mode=620,ptmxmode=666,"), "options: {options}");
     Ok(())
 }
 
 fn mqueue(room: &Room) -> Verdict {
     let mount = Mount::find(&room.shell(MOUNTINFO)?, "/dev/mqueue")?;
     ensure_eq!(mount.kind, "mqueue", "kind");
-    ensure!(
-        mount.options.contains(",nosuid,nodev,noexec,"),
-        "options: {}",
-        mount.options
-    );
+    ensure!(mount.options.contains(",nosuid,nodev,noexec,"), "options: {}", mount.options);
     Ok(())
 }
 
 fn shm(room: &Room) -> Verdict {
     let printed = room.shell("cat /proc/self/mountinfo; stat -c %a /dev/shm")?;
     let mount = Mount::find(&printed, "/dev/shm")?;
-    ensure!(
-        mount.super_options.contains(",size=65536k"),
-        "size: {}",
-        mount.super_options
-    );
+    ensure!(mount.super_options.contains(",size=65536k"), "size: {}", mount.super_options);
     ensure!(printed.ends_with("\n1777\n"), "mode: {printed}");
     Ok(())
 }
@@ -551,10 +429,7 @@ fn sysfs(room: &Room) -> Verdict {
     let mount = Mount::find(&printed, "/sys")?;
     ensure_eq!(mount.kind, "sysfs", "kind");
     ensure!(mount.options.contains(",ro,"), "options: {}", mount.options);
-    ensure!(
-        printed.ends_with("\nlo\n"),
-        "network devices of the namespace: {printed}"
-    );
+    ensure!(printed.ends_with("\nlo\n"), "network devices of the namespace: {printed}");
     Ok(())
 }
 
@@ -566,10 +441,7 @@ fn cgroup(room: &Room) -> Verdict {
     bundle.namespace("cgroup", None);
     let finished = room.run(&bundle)?;
     ensure!(finished.stdout.starts_with("1\n"), "processes: {finished}");
-    ensure!(
-        finished.stdout.contains("Read-only file system"),
-        "writing: {finished}"
-    );
+    ensure!(finished.stdout.contains("Read-only file system"), "writing: {finished}");
     Ok(())
 }
 
@@ -581,9 +453,6 @@ fn recursive_readonly(room: &Room) -> Verdict {
     let mut bundle = room.script("touch /mnt/nested/x 2>&1")?;
     bundle.mount("bind", &source.to_string_lossy(), "/mnt", &["rbind", "rro"]);
     let finished = room.run(&bundle)?.exits(1)?;
-    ensure!(
-        finished.stdout.contains("Read-only file system"),
-        "{finished}"
-    );
+    ensure!(finished.stdout.contains("Read-only file system"), "{finished}");
     Ok(())
 }

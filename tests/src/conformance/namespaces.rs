@@ -41,10 +41,7 @@ fn inside(room: &Room, kind: &str, path: Option<&str>, shared: bool) -> Verdict<
         bundle.share_namespace(kind);
         // A sysfs of somebody else's network namespace, a hostname of the host's: not ours to mount.
         if kind == "network" {
-            bundle
-                .unmount("/sys")
-                .unmount("/sys/fs/cgroup")
-                .remove("/linux/maskedPaths");
+            bundle.unmount("/sys").unmount("/sys/fs/cgroup").remove("/linux/maskedPaths");
         }
         if kind == "uts" {
             bundle.remove("/hostname");
@@ -60,19 +57,12 @@ fn inside(room: &Room, kind: &str, path: Option<&str>, shared: bool) -> Verdict<
 
 fn is_new(room: &Room, kind: &str) -> Verdict {
     let (inside, own) = (inside(room, kind, None, false)?, own(kind)?);
-    ensure!(
-        inside != own && inside.starts_with(link_name(kind)),
-        "{inside}, outside {own}"
-    );
+    ensure!(inside != own && inside.starts_with(link_name(kind)), "{inside}, outside {own}");
     Ok(())
 }
 
 fn is_shared(room: &Room, kind: &str) -> Verdict {
-    ensure_eq!(
-        inside(room, kind, None, true)?,
-        own(kind)?,
-        "{kind} namespace"
-    );
+    ensure_eq!(inside(room, kind, None, true)?, own(kind)?, "{kind} namespace");
     Ok(())
 }
 
@@ -92,9 +82,7 @@ impl Holder {
         command.args(flags).args(["--", "sleep", "1000"]);
         let started = Started::new(&mut command, room.dir(), "holder", None)?;
         let pid = started.pid();
-        let holder = Self {
-            started: Some(started),
-        };
+        let holder = Self { started: Some(started) };
         until("the holder of namespaces", || {
             let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             let forked = !lxcri_testkit::process::below(pid).is_empty();
@@ -126,16 +114,9 @@ fn is_joined(room: &Room, kind: &str, flags: &[&str], link: &str) -> Verdict {
     let holder = Holder::new(room, flags)?;
     let path = format!("/proc/{}/ns/{link}", holder.pid());
     let held = fs::read_link(&path)?;
-    ensure!(
-        held.to_string_lossy() != own(kind)?,
-        "the holder shares the {kind} namespace"
-    );
+    ensure!(held.to_string_lossy() != own(kind)?, "the holder shares the {kind} namespace");
     let found = inside(room, kind, Some(&path), false)?;
-    ensure_eq!(
-        found,
-        held.to_string_lossy(),
-        "{kind} namespace of the container"
-    );
+    ensure_eq!(found, held.to_string_lossy(), "{kind} namespace of the container");
     Ok(())
 }
 
@@ -173,10 +154,7 @@ fn new_user(room: &Room) -> Verdict {
     let mut bundle = room.script("readlink /proc/self/ns/user; id -u")?;
     bundle.user_namespace(100_000, 65536)?;
     let printed = room.output(&bundle)?;
-    ensure!(
-        !printed.contains(&own("user")?) && printed.ends_with("]\n0\n"),
-        "{printed}"
-    );
+    ensure!(!printed.contains(&own("user")?) && printed.ends_with("]\n0\n"), "{printed}");
     Ok(())
 }
 
@@ -207,11 +185,7 @@ fn join_pid(room: &Room) -> Verdict {
     let mut bundle = room.script("readlink /proc/self/ns/pid; test $$ -gt 1 && echo later")?;
     bundle.namespace("pid", Some(&path));
     let wanted = format!("{}\nlater\n", held.to_string_lossy());
-    ensure_eq!(
-        room.output(&bundle)?,
-        wanted,
-        "pid namespace of the container"
-    );
+    ensure_eq!(room.output(&bundle)?, wanted, "pid namespace of the container");
     Ok(())
 }
 
@@ -256,12 +230,7 @@ fn join_user(room: &Room) -> Verdict {
 }
 
 fn join_time(room: &Room) -> Verdict {
-    is_joined(
-        room,
-        "time",
-        &["--time", "--fork", "--kill-child"],
-        "time_for_children",
-    )
+    is_joined(room, "time", &["--time", "--fork", "--kill-child"], "time_for_children")
 }
 
 fn join_missing(room: &Room) -> Verdict {
@@ -286,11 +255,7 @@ fn user_mappings(room: &Room) -> Verdict {
     bundle.user_namespace(100_000, 65536)?;
     let printed = room.output(&bundle)?;
     let words: Vec<&str> = printed.split_whitespace().collect();
-    ensure_eq!(
-        words,
-        ["0", "100000", "65536", "0", "100000", "65536", "allow"],
-        "maps"
-    );
+    ensure_eq!(words, ["0", "100000", "65536", "0", "100000", "65536", "allow"], "maps");
     Ok(())
 }
 
@@ -300,11 +265,7 @@ fn user_file_ownership(room: &Room) -> Verdict {
     bundle.capabilities(&["CAP_CHOWN"]);
     ensure_eq!(room.output(&bundle)?, "0:0\n1000:100\n", "ownership inside");
     let found = fs::metadata(bundle.rootfs().join("file"))?;
-    ensure_eq!(
-        (found.uid(), found.gid()),
-        (101_000, 100_100),
-        "ownership outside"
-    );
+    ensure_eq!((found.uid(), found.gid()), (101_000, 100_100), "ownership outside");
     Ok(())
 }
 
@@ -312,11 +273,7 @@ fn user_file_ownership(room: &Room) -> Verdict {
 fn user_all_defaults(room: &Room) -> Verdict {
     let mut bundle = room.script("echo x >/dev/null; head -c 1 /dev/zero | wc -c; ls /sys/class/net; stat -c %u /proc/1; hostname; id -G")?;
     bundle.user_namespace(100_000, 65536)?;
-    ensure_eq!(
-        room.output(&bundle)?,
-        "1\nlo\n0\nbundle\n0\n",
-        "what is inside"
-    );
+    ensure_eq!(room.output(&bundle)?, "1\nlo\n0\nbundle\n0\n", "what is inside");
     Ok(())
 }
 
@@ -327,14 +284,8 @@ fn user_several_ranges(room: &Room) -> Verdict {
         { "containerID": 0, "hostID": 100_000, "size": 1000 },
         { "containerID": 1000, "hostID": 300_000, "size": 5 },
     ]);
-    bundle
-        .set("/linux/uidMappings", mapping.clone())
-        .set("/linux/gidMappings", mapping);
-    ensure_eq!(
-        room.output(&bundle)?,
-        " 0 100000 1000\n 1000 300000 5\n",
-        "uid_map"
-    );
+    bundle.set("/linux/uidMappings", mapping.clone()).set("/linux/gidMappings", mapping);
+    ensure_eq!(room.output(&bundle)?, " 0 100000 1000\n 1000 300000 5\n", "uid_map");
     Ok(())
 }
 
@@ -342,9 +293,7 @@ fn user_several_ranges(room: &Room) -> Verdict {
 fn user_with_network(room: &Room) -> Verdict {
     let mut bundle =
         room.script("ip link set lo up && ip addr show lo | grep -c 'inet 127.0.0.1'")?;
-    bundle
-        .user_namespace(100_000, 65536)?
-        .capabilities(&["CAP_NET_ADMIN"]);
+    bundle.user_namespace(100_000, 65536)?.capabilities(&["CAP_NET_ADMIN"]);
     ensure_eq!(room.output(&bundle)?, "1\n", "address of lo");
     Ok(())
 }
@@ -366,26 +315,17 @@ fn time_offsets(room: &Room) -> Verdict {
         Some(&["monotonic", "172800", "5", "boottime", "604800", "0"][..]),
         "offsets"
     );
-    let uptime: f64 = fs::read_to_string("/proc/uptime")?
-        .split(' ')
-        .next()
-        .unwrap_or_default()
-        .parse()?;
+    let uptime: f64 =
+        fs::read_to_string("/proc/uptime")?.split(' ').next().unwrap_or_default().parse()?;
     let inside: f64 = words.get(6).copied().unwrap_or_default().parse()?;
-    ensure!(
-        (inside - uptime - 604_800.0).abs() < 60.0,
-        "uptime inside {inside}, outside {uptime}"
-    );
+    ensure!((inside - uptime - 604_800.0).abs() < 60.0, "uptime inside {inside}, outside {uptime}");
     Ok(())
 }
 
 /// Both peers bring the loopback device of a new network namespace up.
 fn loopback_is_up(room: &Room) -> Verdict {
     let printed = room.shell("ip addr show lo")?;
-    ensure!(
-        printed.contains("LOOPBACK,UP") && printed.contains("127.0.0.1/8"),
-        "{printed}"
-    );
+    ensure!(printed.contains("LOOPBACK,UP") && printed.contains("127.0.0.1/8"), "{printed}");
     Ok(())
 }
 
@@ -395,14 +335,8 @@ fn cgroup_root(room: &Room) -> Verdict {
     bundle.namespace("cgroup", None);
     for line in room.output(&bundle)?.lines() {
         // A hierarchy in which the container has no cgroup of its own shows the caller's as a way up.
-        ensure!(
-            line.ends_with(":/") || line.contains("/.."),
-            "cgroup inside: {line}"
-        );
-        ensure!(
-            !line.contains(&bundle.cgroup),
-            "the cgroup's name is seen inside: {line}"
-        );
+        ensure!(line.ends_with(":/") || line.contains("/.."), "cgroup inside: {line}");
+        ensure!(!line.contains(&bundle.cgroup), "the cgroup's name is seen inside: {line}");
     }
     Ok(())
 }

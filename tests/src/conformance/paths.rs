@@ -16,25 +16,16 @@ fn masked_file(room: &Room) -> Verdict {
         room.script("wc -c </etc/secret; stat -c '%t %T' /etc/secret; cat /etc/secret")?;
     bundle.file("etc/secret", "do not read", 0o644)?;
     bundle.push("/linux/maskedPaths", json!("/etc/secret"));
-    ensure_eq!(
-        room.output(&bundle)?,
-        "0\n1 3\n",
-        "masked file is /dev/null"
-    );
+    ensure_eq!(room.output(&bundle)?, "0\n1 3\n", "masked file is /dev/null");
     Ok(())
 }
 
 fn masked_directory(room: &Room) -> Verdict {
     let mut bundle = room.script("ls -A /etc/dir; touch /etc/dir/x 2>&1")?;
-    bundle
-        .readonly_root(false)
-        .file("etc/dir/secret", "do not read", 0o644)?;
+    bundle.readonly_root(false).file("etc/dir/secret", "do not read", 0o644)?;
     bundle.push("/linux/maskedPaths", json!("/etc/dir"));
     let finished = room.run(&bundle)?.exits(1)?;
-    ensure!(
-        finished.stdout.contains("Read-only file system"),
-        "{finished}"
-    );
+    ensure!(finished.stdout.contains("Read-only file system"), "{finished}");
     ensure!(!finished.stdout.contains("secret"), "{finished}");
     Ok(())
 }
@@ -43,11 +34,7 @@ fn masked_missing(room: &Room) -> Verdict {
     let mut bundle = room.script("test -e /etc/none || echo none")?;
     bundle.push("/linux/maskedPaths", json!("/etc/none"));
     bundle.push("/linux/maskedPaths", json!("/proc/none/at/all"));
-    ensure_eq!(
-        room.output(&bundle)?,
-        "none\n",
-        "a path that does not exist"
-    );
+    ensure_eq!(room.output(&bundle)?, "none\n", "a path that does not exist");
     Ok(())
 }
 
@@ -58,11 +45,7 @@ fn masked_defaults(room: &Room) -> Verdict {
     let printed = room.shell(script)?;
     ensure!(!printed.is_empty(), "none of the files exists");
     for line in printed.lines() {
-        ensure_eq!(
-            line,
-            "0",
-            "bytes and entries of masked files and directories in {printed:?}"
-        );
+        ensure_eq!(line, "0", "bytes and entries of masked files and directories in {printed:?}");
     }
     Ok(())
 }
@@ -77,56 +60,38 @@ fn masked_link_stays_inside(room: &Room) -> Verdict {
     bundle.push("/linux/maskedPaths", json!("/etc/link/file"));
     bundle.push("/linux/readonlyPaths", json!("/etc/link"));
     room.run(&bundle)?;
-    ensure_eq!(
-        std::fs::read_to_string(outside.join("file"))?,
-        "kept\n",
-        "file outside"
-    );
+    ensure_eq!(std::fs::read_to_string(outside.join("file"))?, "kept\n", "file outside");
     Ok(())
 }
 
 fn readonly_directory(room: &Room) -> Verdict {
     let mut bundle = room.script("cat /data/file; touch /data/x 2>&1")?;
-    bundle
-        .readonly_root(false)
-        .file("data/file", "content\n", 0o644)?;
+    bundle.readonly_root(false).file("data/file", "content\n", 0o644)?;
     bundle.push("/linux/readonlyPaths", json!("/data"));
     let finished = room.run(&bundle)?.exits(1)?;
     ensure!(finished.stdout.starts_with("content\n"), "{finished}");
-    ensure!(
-        finished.stdout.contains("Read-only file system"),
-        "{finished}"
-    );
+    ensure!(finished.stdout.contains("Read-only file system"), "{finished}");
     Ok(())
 }
 
 fn readonly_file(room: &Room) -> Verdict {
     let mut bundle =
         room.script("(echo x >/data/file) 2>&1 || echo x >/data/other; cat /data/file")?;
-    bundle
-        .readonly_root(false)
-        .file("data/file", "content\n", 0o644)?;
+    bundle.readonly_root(false).file("data/file", "content\n", 0o644)?;
     bundle.push("/linux/readonlyPaths", json!("/data/file"));
     let printed = room.output(&bundle)?;
     ensure!(
         printed.contains("Read-only file system") && printed.ends_with("content\n"),
         "{printed}"
     );
-    ensure!(
-        bundle.rootfs().join("data/other").exists(),
-        "the directory is read-only as well"
-    );
+    ensure!(bundle.rootfs().join("data/other").exists(), "the directory is read-only as well");
     Ok(())
 }
 
 fn readonly_missing(room: &Room) -> Verdict {
     let mut bundle = room.script("echo fine")?;
     bundle.push("/linux/readonlyPaths", json!("/none/at/all"));
-    ensure_eq!(
-        room.output(&bundle)?,
-        "fine\n",
-        "a path that does not exist"
-    );
+    ensure_eq!(room.output(&bundle)?, "fine\n", "a path that does not exist");
     Ok(())
 }
 

@@ -22,26 +22,13 @@ pub struct Unable {
 
 /// Shorthand for a table row that holds in every view.
 const fn unable(executor: Executor, case: &'static str, why: &'static str) -> Unable {
-    Unable {
-        executor,
-        view: None,
-        case,
-        why,
-    }
+    Unable { executor, view: None, case, why }
 }
 
 /// The list.
 pub const UNABLE: &[Unable] = &[
-    unable(
-        Executor::OldRunc,
-        "rootfs/domainname",
-        "runc 1.1 has no domainname",
-    ),
-    unable(
-        Executor::OldRunc,
-        "rootfs/propagation_shared",
-        "runc leaves the root private",
-    ),
+    unable(Executor::OldRunc, "rootfs/domainname", "runc 1.1 has no domainname"),
+    unable(Executor::OldRunc, "rootfs/propagation_shared", "runc leaves the root private"),
     unable(
         Executor::OldRunc,
         "rootfs/propagation_unbindable",
@@ -52,117 +39,45 @@ pub const UNABLE: &[Unable] = &[
         "mounts/tmpfs",
         "runc 1.1 gives a tmpfs the mode of the directory below it",
     ),
-    unable(
-        Executor::OldRunc,
-        "mounts/option_defaults",
-        "runc 1.1 hands the option to the kernel",
-    ),
-    unable(
-        Executor::OldRunc,
-        "namespaces/new_time",
-        "runc 1.1 has no time namespaces",
-    ),
-    unable(
-        Executor::OldRunc,
-        "namespaces/join_time",
-        "runc 1.1 has no time namespaces",
-    ),
-    unable(
-        Executor::OldRunc,
-        "namespaces/time_offsets",
-        "runc 1.1 has no time namespaces",
-    ),
+    unable(Executor::OldRunc, "mounts/option_defaults", "runc 1.1 hands the option to the kernel"),
+    unable(Executor::OldRunc, "namespaces/new_time", "runc 1.1 has no time namespaces"),
+    unable(Executor::OldRunc, "namespaces/join_time", "runc 1.1 has no time namespaces"),
+    unable(Executor::OldRunc, "namespaces/time_offsets", "runc 1.1 has no time namespaces"),
     unable(
         Executor::OldRunc,
         "namespaces/join_user",
         "runc 1.1 wants mappings for a joined user namespace",
     ),
-    unable(
-        Executor::OldRunc,
-        "seccomp/log_and_flags",
-        "runc 1.1 has no filter flags",
-    ),
-    unable(
-        Executor::OldRunc,
-        "hooks/order",
-        "runc runs poststart at create",
-    ),
-    unable(
-        Executor::OldRunc,
-        "hooks/poststart",
-        "runc runs poststart at create",
-    ),
-    unable(
-        Executor::OldRunc,
-        "hooks/failure_of_poststart",
-        "runc runs poststart at create",
-    ),
+    unable(Executor::OldRunc, "seccomp/log_and_flags", "runc 1.1 has no filter flags"),
+    unable(Executor::OldRunc, "hooks/order", "runc runs poststart at create"),
+    unable(Executor::OldRunc, "hooks/poststart", "runc runs poststart at create"),
+    unable(Executor::OldRunc, "hooks/failure_of_poststart", "runc runs poststart at create"),
     unable(
         Executor::OldRunc,
         "hooks/failure_of_poststop",
         "runc stops at the first poststop hook that fails",
     ),
-    unable(
-        Executor::OldRunc,
-        "escape/dev_is_link",
-        "runc 1.1 follows a link at /dev of the image",
-    ),
-    unable(
-        Executor::Crun,
-        "mounts/options_undone",
-        "crun does not undo the earlier option",
-    ),
+    unable(Executor::OldRunc, "escape/dev_is_link", "runc 1.1 follows a link at /dev of the image"),
+    unable(Executor::Crun, "mounts/options_undone", "crun does not undo the earlier option"),
     unable(
         Executor::Crun,
         "mounts/propagation_shared",
         "crun makes every mount private at the end",
     ),
-    unable(
-        Executor::Crun,
-        "mounts/propagation_slave",
-        "crun makes every mount private at the end",
-    ),
+    unable(Executor::Crun, "mounts/propagation_slave", "crun makes every mount private at the end"),
     unable(
         Executor::Crun,
         "mounts/propagation_unbindable",
         "crun makes every mount private at the end",
     ),
-    unable(
-        Executor::Crun,
-        "namespaces/join_time",
-        "crun cannot join a time namespace",
-    ),
-    unable(
-        Executor::Crun,
-        "resources/events_stats",
-        "crun has no events",
-    ),
-    unable(
-        Executor::Crun,
-        "terminal/foreground",
-        "crun does not hand on the size of its terminal",
-    ),
-    unable(
-        Executor::Crun,
-        "hooks/order",
-        "crun runs startContainer after poststart",
-    ),
-    unable(
-        Executor::Crun,
-        "hooks/start_container",
-        "crun calls the status starting",
-    ),
+    unable(Executor::Crun, "namespaces/join_time", "crun cannot join a time namespace"),
+    unable(Executor::Crun, "resources/events_stats", "crun has no events"),
+    unable(Executor::Crun, "terminal/foreground", "crun does not hand on the size of its terminal"),
+    unable(Executor::Crun, "hooks/order", "crun runs startContainer after poststart"),
+    unable(Executor::Crun, "hooks/start_container", "crun calls the status starting"),
     unable(Executor::Crun, "exec/cwd", "crun execs in /"),
-    unable(
-        Executor::Crun,
-        "exec/additional_gids",
-        "crun has no --additional-gids",
-    ),
-    unable(
-        Executor::Crun,
-        "exec/capabilities",
-        "with --cap crun gives that capability alone",
-    ),
+    unable(Executor::Crun, "exec/additional_gids", "crun has no --additional-gids"),
+    unable(Executor::Crun, "exec/capabilities", "with --cap crun gives that capability alone"),
     unable(
         Executor::Crun,
         "exec/inherits_settings",
@@ -178,31 +93,11 @@ pub const UNABLE: &[Unable] = &[
         "namespaces/join_wrong_type",
         "crun leaves its cgroup behind in the v2 view",
     ),
-    unable(
-        Executor::Crun,
-        "exec/terminal_size",
-        "crun sets the size after the start",
-    ),
-    unable(
-        Executor::Runc,
-        "mounts/option_defaults",
-        "runc hands the option to the kernel",
-    ),
-    unable(
-        Executor::Runc,
-        "hooks/order",
-        "runc runs poststart at create",
-    ),
-    unable(
-        Executor::Runc,
-        "hooks/poststart",
-        "runc runs poststart at create",
-    ),
-    unable(
-        Executor::Runc,
-        "hooks/failure_of_poststart",
-        "runc runs poststart at create",
-    ),
+    unable(Executor::Crun, "exec/terminal_size", "crun sets the size after the start"),
+    unable(Executor::Runc, "mounts/option_defaults", "runc hands the option to the kernel"),
+    unable(Executor::Runc, "hooks/order", "runc runs poststart at create"),
+    unable(Executor::Runc, "hooks/poststart", "runc runs poststart at create"),
+    unable(Executor::Runc, "hooks/failure_of_poststart", "runc runs poststart at create"),
     unable(
         Executor::Runc,
         "hooks/failure_of_poststop",

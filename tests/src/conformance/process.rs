@@ -16,23 +16,14 @@ cases!("process": args, exit_code, signal_exit_code, killed_exit_code, streams, 
 
 fn args(room: &Room) -> Verdict {
     let mut bundle = room.bundle()?;
-    bundle.args(&[
-        "/bin/sh",
-        "-c",
-        "echo \"$#:$0:$1:$2:$3\"",
-        "zero",
-        "a b",
-        "",
-        "*\n",
-    ]);
+    bundle.args(&["/bin/sh", "-c", "echo \"$#:$0:$1:$2:$3\"", "zero", "a b", "", "*\n"]);
     ensure_eq!(room.output(&bundle)?, "3:zero:a b::*\n\n", "arguments");
     Ok(())
 }
 
 fn exit_code(room: &Room) -> Verdict {
     for code in [0, 1, 7, 125, 255] {
-        room.run(&room.script(&format!("exit {code}"))?)?
-            .exits(code)?;
+        room.run(&room.script(&format!("exit {code}"))?)?.exits(code)?;
     }
     Ok(())
 }
@@ -56,11 +47,7 @@ fn killed_exit_code(room: &Room) -> Verdict {
     let bundle = room.script("echo up; sleep 100")?;
     let container = room.running(&bundle)?;
     container.kill("KILL")?;
-    ensure_eq!(
-        container.finish()?,
-        137,
-        "wait status of the pid in the pid file"
-    );
+    ensure_eq!(container.finish()?, 137, "wait status of the pid in the pid file");
     Ok(())
 }
 
@@ -77,38 +64,23 @@ fn stdin(room: &Room) -> Verdict {
     bundle.write()?;
     let input = room.input("one\ntwo\nthree")?;
     let dir = bundle.dir.to_string_lossy();
-    let finished = room
-        .call_with(&["run", "--bundle", &dir, &room.id()], Some(input))?
-        .ok()?;
-    ensure_eq!(
-        finished.stdout,
-        "<one>\ntwo\nthree",
-        "what came through standard input"
-    );
+    let finished = room.call_with(&["run", "--bundle", &dir, &room.id()], Some(input))?.ok()?;
+    ensure_eq!(finished.stdout, "<one>\ntwo\nthree", "what came through standard input");
     Ok(())
 }
 
 fn cwd(room: &Room) -> Verdict {
     let mut bundle = room.script("pwd; readlink /proc/self/cwd")?;
     bundle.set("/process/cwd", json!("/var/tmp"));
-    ensure_eq!(
-        room.output(&bundle)?,
-        "/var/tmp\n/var/tmp\n",
-        "working directory"
-    );
+    ensure_eq!(room.output(&bundle)?, "/var/tmp\n/var/tmp\n", "working directory");
     Ok(())
 }
 
 fn cwd_is_created(room: &Room) -> Verdict {
     let mut bundle = room.script("pwd")?;
-    bundle
-        .readonly_root(false)
-        .set("/process/cwd", json!("/new/dir"));
+    bundle.readonly_root(false).set("/process/cwd", json!("/new/dir"));
     ensure_eq!(room.output(&bundle)?, "/new/dir\n", "working directory");
-    ensure!(
-        bundle.rootfs().join("new/dir").is_dir(),
-        "the directory is not in the root"
-    );
+    ensure!(bundle.rootfs().join("new/dir").is_dir(), "the directory is not in the root");
     Ok(())
 }
 
@@ -121,43 +93,26 @@ fn cwd_of_another_user(room: &Room) -> Verdict {
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700))?;
     bundle.set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
     bundle.set("/process/cwd", json!("/home/alice"));
-    ensure_eq!(
-        room.output(&bundle)?,
-        "/home/alice\n1000\n",
-        "working directory and user"
-    );
+    ensure_eq!(room.output(&bundle)?, "/home/alice\n1000\n", "working directory and user");
     Ok(())
 }
 
 fn env(room: &Room) -> Verdict {
     let mut bundle = room.bundle()?;
     bundle.args(&["/bin/env"]);
-    bundle.set(
-        "/process/env",
-        json!(["HOME=/root", "PATH=/bin", "A=1", "EMPTY=", "EQUALS=a=b c"]),
-    );
+    bundle.set("/process/env", json!(["HOME=/root", "PATH=/bin", "A=1", "EMPTY=", "EQUALS=a=b c"]));
     let printed = room.output(&bundle)?;
     let mut found: Vec<&str> = printed.lines().collect();
     found.sort_unstable();
-    ensure_eq!(
-        found,
-        ["A=1", "EMPTY=", "EQUALS=a=b c", "HOME=/root", "PATH=/bin"],
-        "environment"
-    );
+    ensure_eq!(found, ["A=1", "EMPTY=", "EQUALS=a=b c", "HOME=/root", "PATH=/bin"], "environment");
     Ok(())
 }
 
 fn path_lookup(room: &Room) -> Verdict {
     let mut bundle = room.bundle()?;
     bundle.file("opt/x/hello", "#!/bin/sh\necho \"hello from $0\"\n", 0o755)?;
-    bundle
-        .args(&["hello"])
-        .set("/process/env", json!(["PATH=/nowhere:/opt/x:/bin"]));
-    ensure_eq!(
-        room.output(&bundle)?,
-        "hello from /opt/x/hello\n",
-        "program found on PATH"
-    );
+    bundle.args(&["hello"]).set("/process/env", json!(["PATH=/nowhere:/opt/x:/bin"]));
+    ensure_eq!(room.output(&bundle)?, "hello from /opt/x/hello\n", "program found on PATH");
     Ok(())
 }
 
@@ -165,9 +120,7 @@ fn path_lookup_skips_what_cannot_run(room: &Room) -> Verdict {
     let mut bundle = room.bundle()?;
     bundle.file("opt/a/hello", "not for you\n", 0o644)?;
     bundle.file("opt/b/hello", "#!/bin/sh\necho b\n", 0o755)?;
-    bundle
-        .args(&["hello"])
-        .set("/process/env", json!(["PATH=/opt/a:/opt/b:/bin"]));
+    bundle.args(&["hello"]).set("/process/env", json!(["PATH=/opt/a:/opt/b:/bin"]));
     ensure_eq!(room.output(&bundle)?, "b\n", "program found on PATH");
     Ok(())
 }
@@ -204,15 +157,8 @@ fn rlimits(room: &Room) -> Verdict {
         ("Max core file size", "0", "4096"),
         ("Max stack size", "1048576", "2097152"),
     ] {
-        let line = printed
-            .lines()
-            .find(|line| line.starts_with(name))
-            .unwrap_or_default();
-        let values: Vec<&str> = line
-            .trim_start_matches(name)
-            .split_whitespace()
-            .take(2)
-            .collect();
+        let line = printed.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        let values: Vec<&str> = line.trim_start_matches(name).split_whitespace().take(2).collect();
         ensure_eq!(values, [soft, hard], "{name}");
     }
     Ok(())
@@ -232,9 +178,7 @@ fn zombies_of_shared_pid_namespace(room: &Room) -> Verdict {
     let mut bundle = room.script("sleep 300 >/dev/null 2>&1 & exec sleep 300")?;
     bundle.share_namespace("pid");
     let container = room.running(&bundle)?;
-    until("the second process", || {
-        lxcri_testkit::machine::Machine::processes().len() >= 2
-    })?;
+    until("the second process", || lxcri_testkit::machine::Machine::processes().len() >= 2)?;
     container.kill("KILL")?;
     container.wait()?;
     container.call("delete")?.ok()?;

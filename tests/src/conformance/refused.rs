@@ -29,12 +29,7 @@ fn field(
     words: &'static [&'static str],
     proof: &'static str,
 ) -> Field {
-    Field {
-        pointer,
-        value,
-        words,
-        proof,
-    }
+    Field { pointer, value, words, proof }
 }
 
 /// The fields of the specification that need something special to be applied.
@@ -154,10 +149,7 @@ fn applied_or_refused(room: &Room, field: &Field) -> Verdict {
         bundle.set(field.pointer, field.value.clone());
     }
     let finished = room.run(&bundle)?;
-    ensure!(
-        finished.code != 62,
-        "accepted, but not in force: {finished}"
-    );
+    ensure!(finished.code != 62, "accepted, but not in force: {finished}");
     if finished.code == 61 {
         return Ok(());
     }
@@ -181,12 +173,8 @@ fn selinux(room: &Room) -> Verdict {
         skip!("this kernel has SELinux: the label may be valid");
     }
     let mut bundle = room.script("true")?;
-    bundle.set(
-        "/process/selinuxLabel",
-        json!("system_u:system_r:svirt_lxc_net_t:s0:c1,c2"),
-    );
-    room.run(&bundle)?
-        .refuses(&["selinux", "keycreate", "label"])?;
+    bundle.set("/process/selinuxLabel", json!("system_u:system_r:svirt_lxc_net_t:s0:c1,c2"));
+    room.run(&bundle)?.refuses(&["selinux", "keycreate", "label"])?;
     Ok(())
 }
 
@@ -195,19 +183,14 @@ fn personality(room: &Room) -> Verdict {
     let mut bundle = room.script("uname -m")?;
     bundle.set("/linux/personality", json!({ "domain": "LINUX" }));
     let finished = room.run(&bundle)?;
-    ensure!(
-        finished.code == 0 || finished.stderr.contains("personality"),
-        "{finished}"
-    );
+    ensure!(finished.code == 0 || finished.stderr.contains("personality"), "{finished}");
     Ok(())
 }
 
 /// A configuration for another platform: no container by mistake.
 fn other_platforms(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
-    bundle
-        .set("/windows", json!({ "layerFolders": ["C:\\layer"] }))
-        .remove("/linux");
+    bundle.set("/windows", json!({ "layerFolders": ["C:\\layer"] })).remove("/linux");
     room.run(&bundle)?.refuses(&[])?;
     Ok(())
 }

@@ -23,10 +23,7 @@ cases!("resources": path_absolute, path_relative, path_absent, path_nested, memo
 
 fn require(room: &Room, controller: &str) -> Verdict {
     if !room.view.has_controller(controller) {
-        skip!(
-            "no {controller} controller in the {} view of this machine",
-            room.view
-        );
+        skip!("no {controller} controller in the {} view of this machine", room.view);
     }
     Ok(())
 }
@@ -35,10 +32,7 @@ fn require(room: &Room, controller: &str) -> Verdict {
 fn value(room: &Room, bundle: &Bundle, controller: &str, v1: &str, v2: &str) -> Verdict<String> {
     let file = if room.view == View::V2 { v2 } else { v1 };
     let path = room.view.cgroup(controller, &bundle.cgroup).join(file);
-    Ok(fs::read_to_string(&path)
-        .context(path.display())?
-        .trim()
-        .to_owned())
+    Ok(fs::read_to_string(&path).context(path.display())?.trim().to_owned())
 }
 
 /// A bundle that sleeps, with one resource set.
@@ -76,10 +70,7 @@ fn in_every_hierarchy(
 ) -> Verdict {
     for (hierarchy, path) in cgroups_of(container)? {
         if visible(room, &hierarchy) {
-            ensure!(
-                good(&path),
-                "the container is in {path} of hierarchy {hierarchy:?}"
-            );
+            ensure!(good(&path), "the container is in {path} of hierarchy {hierarchy:?}");
         }
     }
     Ok(())
@@ -147,63 +138,31 @@ fn memory(room: &Room) -> Verdict {
     require(room, "memory")?;
     let bundle = sleeping(room, "memory", json!({ "limit": 67_108_864 }))?;
     let container = room.running(&bundle)?;
-    let found = value(
-        room,
-        &bundle,
-        "memory",
-        "memory.limit_in_bytes",
-        "memory.max",
-    )?;
+    let found = value(room, &bundle, "memory", "memory.limit_in_bytes", "memory.max")?;
     ensure_eq!(found, "67108864", "memory limit");
     container.end()
 }
 
 fn memory_reservation(room: &Room) -> Verdict {
     require(room, "memory")?;
-    let bundle = sleeping(
-        room,
-        "memory",
-        json!({ "limit": 67_108_864, "reservation": 33_554_432 }),
-    )?;
+    let bundle =
+        sleeping(room, "memory", json!({ "limit": 67_108_864, "reservation": 33_554_432 }))?;
     let container = room.running(&bundle)?;
-    let found = value(
-        room,
-        &bundle,
-        "memory",
-        "memory.soft_limit_in_bytes",
-        "memory.low",
-    )?;
+    let found = value(room, &bundle, "memory", "memory.soft_limit_in_bytes", "memory.low")?;
     ensure_eq!(found, "33554432", "memory reservation");
     container.end()
 }
 
 fn memory_swap(room: &Room) -> Verdict {
     require(room, "memory")?;
-    let swap = room
-        .view
-        .cgroup("memory", "/")
-        .join("memory.memsw.limit_in_bytes");
+    let swap = room.view.cgroup("memory", "/").join("memory.memsw.limit_in_bytes");
     if room.view != View::V2 && !swap.exists() {
         skip!("this kernel does not account swap");
     }
-    let bundle = sleeping(
-        room,
-        "memory",
-        json!({ "limit": 67_108_864, "swap": 134_217_728 }),
-    )?;
+    let bundle = sleeping(room, "memory", json!({ "limit": 67_108_864, "swap": 134_217_728 }))?;
     let container = room.running(&bundle)?;
-    let found = value(
-        room,
-        &bundle,
-        "memory",
-        "memory.memsw.limit_in_bytes",
-        "memory.swap.max",
-    )?;
-    let wanted = if room.view == View::V2 {
-        "67108864"
-    } else {
-        "134217728"
-    };
+    let found = value(room, &bundle, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max")?;
+    let wanted = if room.view == View::V2 { "67108864" } else { "134217728" };
     ensure_eq!(found, wanted, "swap limit");
     container.end()
 }
@@ -212,16 +171,8 @@ fn memory_swap(room: &Room) -> Verdict {
 fn memory_kills(room: &Room) -> Verdict {
     require(room, "memory")?;
     let mut bundle = room.script("echo before; tail /dev/zero; echo \"code $?\"")?;
-    bundle.set(
-        "/linux/resources/memory",
-        json!({ "limit": 25_165_824, "swap": 25_165_824 }),
-    );
-    if !room
-        .view
-        .cgroup("memory", "/")
-        .join("memory.memsw.limit_in_bytes")
-        .exists()
-    {
+    bundle.set("/linux/resources/memory", json!({ "limit": 25_165_824, "swap": 25_165_824 }));
+    if !room.view.cgroup("memory", "/").join("memory.memsw.limit_in_bytes").exists() {
         bundle.remove("/linux/resources/memory/swap");
     }
     let finished = room.run(&bundle)?;
@@ -235,10 +186,7 @@ fn cpu_shares(room: &Room) -> Verdict {
     let bundle = sleeping(room, "cpu", json!({ "shares": 512 }))?;
     let container = room.running(&bundle)?;
     let found = value(room, &bundle, "cpu", "cpu.shares", "cpu.weight")?;
-    ensure!(
-        found == "512" || room.view == View::V2,
-        "cpu shares: {found}"
-    );
+    ensure!(found == "512" || room.view == View::V2, "cpu shares: {found}");
     container.end()
 }
 
@@ -251,11 +199,7 @@ fn cpu_quota(room: &Room) -> Verdict {
         ensure_eq!(quota, "25000 50000", "cpu.max");
     } else {
         let period = value(room, &bundle, "cpu", "cpu.cfs_period_us", "cpu.max")?;
-        ensure_eq!(
-            (quota.as_str(), period.as_str()),
-            ("25000", "50000"),
-            "quota and period"
-        );
+        ensure_eq!((quota.as_str(), period.as_str()), ("25000", "50000"), "quota and period");
     }
     container.end()
 }
@@ -264,16 +208,8 @@ fn cpuset(room: &Room) -> Verdict {
     require(room, "cpuset")?;
     let bundle = sleeping(room, "cpu", json!({ "cpus": "0", "mems": "0" }))?;
     let container = room.running(&bundle)?;
-    ensure_eq!(
-        value(room, &bundle, "cpuset", "cpuset.cpus", "cpuset.cpus")?,
-        "0",
-        "processors"
-    );
-    ensure_eq!(
-        value(room, &bundle, "cpuset", "cpuset.mems", "cpuset.mems")?,
-        "0",
-        "memory nodes"
-    );
+    ensure_eq!(value(room, &bundle, "cpuset", "cpuset.cpus", "cpuset.cpus")?, "0", "processors");
+    ensure_eq!(value(room, &bundle, "cpuset", "cpuset.mems", "cpuset.mems")?, "0", "memory nodes");
     let status = container.proc("status")?;
     ensure!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
     container.end()
@@ -283,11 +219,7 @@ fn pids(room: &Room) -> Verdict {
     require(room, "pids")?;
     let bundle = sleeping(room, "pids", json!({ "limit": 17 }))?;
     let container = room.running(&bundle)?;
-    ensure_eq!(
-        value(room, &bundle, "pids", "pids.max", "pids.max")?,
-        "17",
-        "limit"
-    );
+    ensure_eq!(value(room, &bundle, "pids", "pids.max", "pids.max")?, "17", "limit");
     container.end()
 }
 
@@ -295,11 +227,7 @@ fn pids_unlimited(room: &Room) -> Verdict {
     require(room, "pids")?;
     let bundle = sleeping(room, "pids", json!({ "limit": -1 }))?;
     let container = room.running(&bundle)?;
-    ensure_eq!(
-        value(room, &bundle, "pids", "pids.max", "pids.max")?,
-        "max",
-        "limit"
-    );
+    ensure_eq!(value(room, &bundle, "pids", "pids.max", "pids.max")?, "max", "limit");
     container.end()
 }
 
@@ -309,10 +237,7 @@ fn pids_stops_a_fork_bomb(room: &Room) -> Verdict {
         room.script("for n in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done; echo all")?;
     bundle.set("/linux/resources/pids", json!({ "limit": 8 }));
     let finished = room.run(&bundle)?;
-    ensure!(
-        finished.code != 0 && !finished.stdout.contains("all"),
-        "{finished}"
-    );
+    ensure!(finished.code != 0 && !finished.stdout.contains("all"), "{finished}");
     ensure!(finished.stderr.contains("can't fork"), "{finished}");
     Ok(())
 }
@@ -330,26 +255,12 @@ fn every_controller(room: &Room) -> Verdict {
     bundle.set("/linux/resources/pids", json!({ "limit": 50 }));
     let container = room.running(&bundle)?;
     ensure_eq!(
-        value(
-            room,
-            &bundle,
-            "memory",
-            "memory.limit_in_bytes",
-            "memory.max"
-        )?,
+        value(room, &bundle, "memory", "memory.limit_in_bytes", "memory.max")?,
         "67108864",
         "memory"
     );
-    ensure_eq!(
-        value(room, &bundle, "pids", "pids.max", "pids.max")?,
-        "50",
-        "pids"
-    );
-    ensure_eq!(
-        value(room, &bundle, "cpuset", "cpuset.cpus", "cpuset.cpus")?,
-        "0",
-        "cpuset"
-    );
+    ensure_eq!(value(room, &bundle, "pids", "pids.max", "pids.max")?, "50", "pids");
+    ensure_eq!(value(room, &bundle, "cpuset", "cpuset.cpus", "cpuset.cpus")?, "0", "cpuset");
     container.end()
 }
 
@@ -368,45 +279,23 @@ fn updated(room: &Room, flags: &[&str], controller: &str, v1: &str, v2: &str) ->
 }
 
 fn update_memory(room: &Room) -> Verdict {
-    let found = updated(
-        room,
-        &["--memory", "50331648"],
-        "memory",
-        "memory.limit_in_bytes",
-        "memory.max",
-    )?;
+    let found =
+        updated(room, &["--memory", "50331648"], "memory", "memory.limit_in_bytes", "memory.max")?;
     ensure_eq!(found, "50331648", "memory limit");
     Ok(())
 }
 
 fn update_cpu(room: &Room) -> Verdict {
-    let flags = [
-        "--cpu-quota",
-        "30000",
-        "--cpu-period",
-        "60000",
-        "--cpu-share",
-        "256",
-    ];
+    let flags = ["--cpu-quota", "30000", "--cpu-period", "60000", "--cpu-share", "256"];
     let found = updated(room, &flags, "cpu", "cpu.cfs_quota_us", "cpu.max")?;
-    let wanted = if room.view == View::V2 {
-        "30000 60000"
-    } else {
-        "30000"
-    };
+    let wanted = if room.view == View::V2 { "30000 60000" } else { "30000" };
     ensure_eq!(found, wanted, "quota");
     Ok(())
 }
 
 fn update_pids(room: &Room) -> Verdict {
     ensure_eq!(
-        updated(
-            room,
-            &["--pids-limit", "33"],
-            "pids",
-            "pids.max",
-            "pids.max"
-        )?,
+        updated(room, &["--pids-limit", "33"], "pids", "pids.max", "pids.max")?,
         "33",
         "limit"
     );
@@ -414,13 +303,7 @@ fn update_pids(room: &Room) -> Verdict {
 }
 
 fn update_cpuset(room: &Room) -> Verdict {
-    let found = updated(
-        room,
-        &["--cpuset-cpus", "0"],
-        "cpuset",
-        "cpuset.cpus",
-        "cpuset.cpus",
-    )?;
+    let found = updated(room, &["--cpuset-cpus", "0"], "cpuset", "cpuset.cpus", "cpuset.cpus")?;
     ensure_eq!(found, "0", "processors");
     Ok(())
 }
@@ -433,11 +316,7 @@ fn update_from_resources(room: &Room) -> Verdict {
     let file: PathBuf = room.dir().join("resources.json");
     fs::write(&file, resources_json())?;
     let flags = ["--resources", &file.to_string_lossy()];
-    ensure_eq!(
-        updated(room, &flags, "pids", "pids.max", "pids.max")?,
-        "21",
-        "limit"
-    );
+    ensure_eq!(updated(room, &flags, "pids", "pids.max", "pids.max")?, "21", "limit");
     Ok(())
 }
 
@@ -446,13 +325,8 @@ fn update_from_stdin(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
     let input = room.input(&resources_json())?;
-    room.call_with(&["update", "--resources", "-", &container.id], Some(input))?
-        .ok()?;
-    ensure_eq!(
-        value(room, &bundle, "pids", "pids.max", "pids.max")?,
-        "21",
-        "limit"
-    );
+    room.call_with(&["update", "--resources", "-", &container.id], Some(input))?.ok()?;
+    ensure_eq!(value(room, &bundle, "pids", "pids.max", "pids.max")?, "21", "limit");
     container.end()
 }
 
@@ -460,8 +334,7 @@ fn update_from_stdin(room: &Room) -> Verdict {
 fn update_of_nothing_known(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
-    room.call(&["update", "--memory", "plenty", &container.id])?
-        .refuses(&[])?;
+    room.call(&["update", "--memory", "plenty", &container.id])?.refuses(&[])?;
     room.call(&["update", "--memory", "50331648", "no-such-container"])?
         .refuses(&["does not exist"])?;
     container.end()
@@ -476,18 +349,11 @@ fn events_stats(room: &Room) -> Verdict {
     ensure_eq!(stats["id"], container.id.as_str(), "id of the event");
     ensure!(stats["data"].is_object(), "data of the event: {finished}");
     if room.view.has_controller("pids") {
-        ensure_eq!(
-            stats["data"]["pids"]["current"],
-            1,
-            "processes in {finished}"
-        );
+        ensure_eq!(stats["data"]["pids"]["current"], 1, "processes in {finished}");
     }
     if room.view.has_controller("memory") {
         let usage = stats["data"]["memory"]["usage"]["usage"].as_u64();
-        ensure!(
-            usage.is_some_and(|bytes| bytes > 0),
-            "memory in use: {finished}"
-        );
+        ensure!(usage.is_some_and(|bytes| bytes > 0), "memory in use: {finished}");
     }
     container.end()
 }
@@ -499,10 +365,7 @@ fn unified(room: &Room) -> Verdict {
     }
     let bundle = sleeping(room, "unified", json!({ "cgroup.max.descendants": "5" }))?;
     let container = room.running(&bundle)?;
-    let path = room
-        .view
-        .cgroup("", &bundle.cgroup)
-        .join("cgroup.max.descendants");
+    let path = room.view.cgroup("", &bundle.cgroup).join("cgroup.max.descendants");
     ensure_eq!(fs::read_to_string(path)?, "5\n", "cgroup.max.descendants");
     container.end()
 }

@@ -17,11 +17,7 @@ cases!("rootfs": readonly, writable, absolute_path, debian_root, is_the_root, ho
 
 fn readonly(room: &Room) -> Verdict {
     let printed = room.shell("touch /file 2>&1 || true; touch /tmp/x 2>&1 || true")?;
-    ensure_eq!(
-        printed.matches("Read-only file system").count(),
-        2,
-        "refusals in {printed:?}"
-    );
+    ensure_eq!(printed.matches("Read-only file system").count(), 2, "refusals in {printed:?}");
     Ok(())
 }
 
@@ -29,11 +25,7 @@ fn writable(room: &Room) -> Verdict {
     let mut bundle = room.script("echo content >/file")?;
     bundle.readonly_root(false);
     room.output(&bundle)?;
-    ensure_eq!(
-        fs::read_to_string(bundle.rootfs().join("file"))?,
-        "content\n",
-        "file outside"
-    );
+    ensure_eq!(fs::read_to_string(bundle.rootfs().join("file"))?, "content\n", "file outside");
     Ok(())
 }
 
@@ -41,9 +33,7 @@ fn absolute_path(room: &Room) -> Verdict {
     let other = room.bundle()?;
     other.file("marker", "here\n", 0o644)?;
     let mut bundle = room.bundle_without_root()?;
-    bundle
-        .sh("cat /marker")
-        .set("/root/path", json!(other.rootfs()));
+    bundle.sh("cat /marker").set("/root/path", json!(other.rootfs()));
     ensure_eq!(room.output(&bundle)?, "here\n", "file of the root");
     Ok(())
 }
@@ -76,9 +66,8 @@ fn host_root_is_gone(room: &Room) -> Verdict {
     let printed = room.shell("cut -d' ' -f5 /proc/self/mountinfo")?;
     let known = ["/proc", "/dev", "/sys"];
     for target in printed.lines().filter(|target| *target != "/") {
-        let asked = known
-            .iter()
-            .any(|dir| target == *dir || target.starts_with(&format!("{dir}/")));
+        let asked =
+            known.iter().any(|dir| target == *dir || target.starts_with(&format!("{dir}/")));
         ensure!(asked, "a mount that nobody asked for at {target}");
     }
     Ok(())
@@ -88,16 +77,8 @@ fn hostname(room: &Room) -> Verdict {
     let mut bundle = room.script("hostname; cat /proc/sys/kernel/hostname")?;
     bundle.set("/hostname", json!("a-name.example"));
     let before = fs::read_to_string("/proc/sys/kernel/hostname")?;
-    ensure_eq!(
-        room.output(&bundle)?,
-        "a-name.example\na-name.example\n",
-        "hostname"
-    );
-    ensure_eq!(
-        fs::read_to_string("/proc/sys/kernel/hostname")?,
-        before,
-        "hostname outside"
-    );
+    ensure_eq!(room.output(&bundle)?, "a-name.example\na-name.example\n", "hostname");
+    ensure_eq!(fs::read_to_string("/proc/sys/kernel/hostname")?, before, "hostname outside");
     Ok(())
 }
 
@@ -161,10 +142,6 @@ fn propagation_slave(room: &Room) -> Verdict {
 }
 
 fn propagation_unbindable(room: &Room) -> Verdict {
-    ensure_eq!(
-        root_propagation(room, "unbindable")?,
-        "unbindable",
-        "propagation of /"
-    );
+    ensure_eq!(root_propagation(room, "unbindable")?, "unbindable", "propagation of /");
     Ok(())
 }

@@ -36,32 +36,17 @@ fn with_rules(room: &Room, script: &str, rules: &Value) -> Verdict<Bundle> {
 fn errno(room: &Room) -> Verdict {
     let rules =
         json!([{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28 }]);
-    let bundle = with_rules(
-        room,
-        "grep Seccomp: /proc/self/status; mkdir /tmp/x 2>&1",
-        &rules,
-    )?;
+    let bundle = with_rules(room, "grep Seccomp: /proc/self/status; mkdir /tmp/x 2>&1", &rules)?;
     let finished = room.run(&bundle)?.exits(1)?;
-    ensure!(
-        finished.stdout.starts_with("Seccomp:\t2\n"),
-        "a filter is in force: {finished}"
-    );
-    ensure!(
-        finished.stdout.contains("No space left on device"),
-        "errno 28: {finished}"
-    );
+    ensure!(finished.stdout.starts_with("Seccomp:\t2\n"), "a filter is in force: {finished}");
+    ensure!(finished.stdout.contains("No space left on device"), "errno 28: {finished}");
     Ok(())
 }
 
 fn default_errno(room: &Room) -> Verdict {
     let rules = json!([{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO" }]);
-    let finished = room
-        .run(&with_rules(room, "mkdir /tmp/x 2>&1", &rules)?)?
-        .exits(1)?;
-    ensure!(
-        finished.stdout.contains("Operation not permitted"),
-        "EPERM: {finished}"
-    );
+    let finished = room.run(&with_rules(room, "mkdir /tmp/x 2>&1", &rules)?)?.exits(1)?;
+    ensure!(finished.stdout.contains("Operation not permitted"), "EPERM: {finished}");
     Ok(())
 }
 
@@ -70,10 +55,7 @@ fn kill(room: &Room) -> Verdict {
     let bundle = with_rules(room, "ulimit -c 0; mkdir /tmp/x; echo $?", &rules)?;
     let finished = room.run(&bundle)?.ok()?;
     // SIGSYS is 31.
-    ensure!(
-        finished.stdout.ends_with("159\n"),
-        "killed by SIGSYS: {finished}"
-    );
+    ensure!(finished.stdout.ends_with("159\n"), "killed by SIGSYS: {finished}");
     Ok(())
 }
 
@@ -115,11 +97,7 @@ fn argument(room: &Room) -> Verdict {
 
 fn masked_argument(room: &Room) -> Verdict {
     let comparison = json!({ "value": 0o100, "valueTwo": 0o100, "op": "SCMP_CMP_MASKED_EQ" });
-    ensure_eq!(
-        refused_modes(room, &comparison)?,
-        "700 755",
-        "refused modes"
-    );
+    ensure_eq!(refused_modes(room, &comparison)?, "700 755", "refused modes");
     Ok(())
 }
 
@@ -149,10 +127,7 @@ fn several_arguments(room: &Room) -> Verdict {
     }]);
     let script = "kill -10 4000001 2>&1; kill -12 4000001 2>&1; kill -10 4000002 2>&1; true";
     let printed = room.output(&with_rules(room, script, &rules)?)?;
-    let lines: Vec<bool> = printed
-        .lines()
-        .map(|line| line.contains("No space left"))
-        .collect();
+    let lines: Vec<bool> = printed.lines().map(|line| line.contains("No space left")).collect();
     ensure_eq!(lines, [true, false, false], "refused in {printed:?}");
     let rules = json!([{
         "names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13,
@@ -180,25 +155,17 @@ fn default_action(room: &Room) -> Verdict {
     let mut bundle = with_podman(room, "swapon /tmp 2>&1; pivot_root / / 2>&1; true")?;
     bundle.capabilities(&["CAP_SYS_ADMIN"]);
     let printed = room.output(&bundle)?;
-    ensure!(
-        printed.contains("not implemented") || printed.contains("not permitted"),
-        "{printed}"
-    );
+    ensure!(printed.contains("not implemented") || printed.contains("not permitted"), "{printed}");
     Ok(())
 }
 
 /// `defaultErrnoRet` is the answer to every call that no rule names.
 fn default_errno_ret(room: &Room) -> Verdict {
     let mut bundle = with_podman(room, "swapon /dev/null 2>&1; true")?;
-    bundle
-        .capabilities(&["CAP_SYS_ADMIN"])
-        .set("/linux/seccomp/defaultErrnoRet", json!(28));
+    bundle.capabilities(&["CAP_SYS_ADMIN"]).set("/linux/seccomp/defaultErrnoRet", json!(28));
     remove_call(&mut bundle, "swapon");
     let printed = room.output(&bundle)?;
-    ensure!(
-        printed.contains("No space left on device"),
-        "errno 28: {printed}"
-    );
+    ensure!(printed.contains("No space left on device"), "errno 28: {printed}");
     Ok(())
 }
 
@@ -218,11 +185,8 @@ fn log_and_flags(room: &Room) -> Verdict {
         { "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_LOG" },
         { "names": ["rmdir"], "action": "SCMP_ACT_ERRNO" },
     ]);
-    let mut bundle = with_rules(
-        room,
-        "mkdir /tmp/x && rmdir /tmp/x 2>/dev/null || echo refused",
-        &rules,
-    )?;
+    let mut bundle =
+        with_rules(room, "mkdir /tmp/x && rmdir /tmp/x 2>/dev/null || echo refused", &rules)?;
     bundle.set("/linux/seccomp/flags", json!(["SECCOMP_FILTER_FLAG_LOG"]));
     ensure_eq!(room.output(&bundle)?, "refused\n", "calls");
     Ok(())
@@ -231,14 +195,8 @@ fn log_and_flags(room: &Room) -> Verdict {
 fn default_profile(room: &Room) -> Verdict {
     let script = "grep Seccomp: /proc/self/status; ls / | wc -l; unshare -n true 2>&1; true";
     let printed = room.output(&with_podman(room, script)?)?;
-    ensure!(
-        printed.starts_with("Seccomp:\t2\n"),
-        "a filter is in force: {printed}"
-    );
-    ensure!(
-        printed.contains("Operation not permitted"),
-        "unshare: {printed}"
-    );
+    ensure!(printed.starts_with("Seccomp:\t2\n"), "a filter is in force: {printed}");
+    ensure!(printed.contains("Operation not permitted"), "unshare: {printed}");
     Ok(())
 }
 
@@ -251,14 +209,8 @@ fn without_no_new_privileges(room: &Room) -> Verdict {
     bundle.set("/process/noNewPrivileges", json!(false));
     bundle.set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
     let finished = room.run(&bundle)?.exits(1)?;
-    ensure!(
-        finished.stdout.starts_with("NoNewPrivs:\t0\nSeccomp:\t2\n"),
-        "{finished}"
-    );
-    ensure!(
-        finished.stdout.contains("No space left on device"),
-        "{finished}"
-    );
+    ensure!(finished.stdout.starts_with("NoNewPrivs:\t0\nSeccomp:\t2\n"), "{finished}");
+    ensure!(finished.stdout.contains("No space left on device"), "{finished}");
     Ok(())
 }
 
@@ -267,15 +219,13 @@ fn unknown_call_is_ignored(room: &Room) -> Verdict {
     let rules = json!([
         { "names": ["not_a_call_at_all", "mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO" },
     ]);
-    room.run(&with_rules(room, "mkdir /tmp/x 2>/dev/null", &rules)?)?
-        .exits(1)?;
+    room.run(&with_rules(room, "mkdir /tmp/x 2>/dev/null", &rules)?)?.exits(1)?;
     Ok(())
 }
 
 fn unknown_action_is_refused(room: &Room) -> Verdict {
     let rules = json!([{ "names": ["mkdir"], "action": "SCMP_ACT_MAYBE" }]);
-    room.run(&with_rules(room, "true", &rules)?)?
-        .refuses(&["SCMP_ACT_MAYBE", "seccomp"])?;
+    room.run(&with_rules(room, "true", &rules)?)?.refuses(&["SCMP_ACT_MAYBE", "seccomp"])?;
     Ok(())
 }
 
@@ -284,8 +234,7 @@ fn unknown_operator_is_refused(room: &Room) -> Verdict {
         "names": ["mkdir"], "action": "SCMP_ACT_ERRNO",
         "args": [{ "index": 0, "value": 1, "op": "SCMP_CMP_ALMOST" }],
     }]);
-    room.run(&with_rules(room, "true", &rules)?)?
-        .refuses(&["SCMP_CMP_ALMOST", "seccomp"])?;
+    room.run(&with_rules(room, "true", &rules)?)?.refuses(&["SCMP_CMP_ALMOST", "seccomp"])?;
     Ok(())
 }
 
@@ -300,9 +249,6 @@ fn foreign_architectures(room: &Room) -> Verdict {
         json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]),
     );
     let printed = room.output(&bundle)?;
-    ensure!(
-        printed.starts_with("Seccomp_filters:\t1\n") && printed.ends_with("ok\n"),
-        "{printed}"
-    );
+    ensure!(printed.starts_with("Seccomp_filters:\t1\n") && printed.ends_with("ok\n"), "{printed}");
     Ok(())
 }

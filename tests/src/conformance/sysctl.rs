@@ -41,10 +41,7 @@ fn ipc(room: &Room) -> Verdict {
 
 fn slash_notation(room: &Room) -> Verdict {
     let mut bundle = room.script("cat /proc/sys/net/ipv4/conf/lo/forwarding")?;
-    bundle.set(
-        "/linux/sysctl",
-        json!({ "net/ipv4/conf/lo/forwarding": "1" }),
-    );
+    bundle.set("/linux/sysctl", json!({ "net/ipv4/conf/lo/forwarding": "1" }));
     ensure_eq!(room.output(&bundle)?, "1\n", "parameter");
     Ok(())
 }
@@ -52,21 +49,12 @@ fn slash_notation(room: &Room) -> Verdict {
 fn host_is_untouched(room: &Room) -> Verdict {
     let before = fs::read_to_string("/proc/sys/kernel/msgmax")?;
     ipc(room)?;
-    ensure_eq!(
-        fs::read_to_string("/proc/sys/kernel/msgmax")?,
-        before,
-        "kernel.msgmax outside"
-    );
+    ensure_eq!(fs::read_to_string("/proc/sys/kernel/msgmax")?, before, "kernel.msgmax outside");
     Ok(())
 }
 
 fn not_namespaced_is_refused(room: &Room) -> Verdict {
-    for name in [
-        "vm.swappiness",
-        "kernel.pid_max",
-        "kernel.core_pattern",
-        "fs.file-max",
-    ] {
+    for name in ["vm.swappiness", "kernel.pid_max", "kernel.core_pattern", "fs.file-max"] {
         let mut bundle = room.script("true")?;
         bundle.set("/linux/sysctl", json!({ name: "1" }));
         room.run(&bundle)?.refuses(&[name])?;
@@ -80,10 +68,7 @@ fn shared_namespace_is_refused(room: &Room) -> Verdict {
     bundle.set("/linux/sysctl", json!({ "kernel.msgmax": "12345" }));
     room.run(&bundle)?.refuses(&["kernel.msgmax"])?;
     let mut bundle = room.script("true")?;
-    bundle
-        .share_namespace("network")
-        .unmount("/sys")
-        .unmount("/sys/fs/cgroup");
+    bundle.share_namespace("network").unmount("/sys").unmount("/sys/fs/cgroup");
     bundle.set("/linux/sysctl", json!({ "net.ipv4.ip_forward": "1" }));
     room.run(&bundle)?.refuses(&["net.ipv4.ip_forward"])?;
     Ok(())
@@ -94,10 +79,6 @@ fn path_traversal_is_refused(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
     bundle.set("/linux/sysctl", json!({ "net/../vm/swappiness": "1" }));
     room.run(&bundle)?.refuses(&[])?;
-    ensure_eq!(
-        fs::read_to_string("/proc/sys/vm/swappiness")?,
-        before,
-        "vm.swappiness"
-    );
+    ensure_eq!(fs::read_to_string("/proc/sys/vm/swappiness")?, before, "vm.swappiness");
     Ok(())
 }

@@ -27,9 +27,7 @@ fn with_terminal(room: &Room, script: &str) -> Verdict<Bundle> {
 fn shown(room: &Room, bundle: &Bundle) -> Verdict<String> {
     let socket = ConsoleSocket::bind(&room.dir().join("console"))?;
     let container = room.container(bundle);
-    container
-        .create_with(&["--console-socket", socket.path()])?
-        .ok()?;
+    container.create_with(&["--console-socket", socket.path()])?.ok()?;
     let mut terminal = socket.receive()?;
     container.start()?;
     let text = terminal.read_to_end()?;
@@ -44,21 +42,13 @@ fn console_socket(room: &Room) -> Verdict {
     )?;
     let socket = ConsoleSocket::bind(&room.dir().join("console"))?;
     let container = room.container(&bundle);
-    container
-        .create_with(&["--console-socket", socket.path()])?
-        .ok()?;
+    container.create_with(&["--console-socket", socket.path()])?.ok()?;
     let mut terminal = socket.receive()?;
     container.start()?;
     terminal.send("hello\n")?;
     let text = terminal.read_to_end()?;
-    ensure!(
-        text.contains("got hello\r\n"),
-        "what the terminal showed: {text:?}"
-    );
-    ensure!(
-        text.contains("/dev/pts/0\r\n") || text.contains("/dev/console"),
-        "tty: {text:?}"
-    );
+    ensure!(text.contains("got hello\r\n"), "what the terminal showed: {text:?}");
+    ensure!(text.contains("/dev/pts/0\r\n") || text.contains("/dev/console"), "tty: {text:?}");
     ensure!(text.contains("console\r\n"), "/dev/console: {text:?}");
     ensure_eq!(container.finish()?, 0, "exit code");
     Ok(())
@@ -66,10 +56,7 @@ fn console_socket(room: &Room) -> Verdict {
 
 fn console_size(room: &Room) -> Verdict {
     let mut bundle = with_terminal(room, "stty size")?;
-    bundle.set(
-        "/process/consoleSize",
-        json!({ "height": 33, "width": 101 }),
-    );
+    bundle.set("/process/consoleSize", json!({ "height": 33, "width": 101 }));
     ensure_eq!(shown(room, &bundle)?, "33 101\n", "size of the terminal");
     Ok(())
 }
@@ -77,10 +64,7 @@ fn console_size(room: &Room) -> Verdict {
 fn controlling_terminal(room: &Room) -> Verdict {
     let script = "echo through-tty >/dev/tty; for n in 0 1 2; do test -t $n && echo $n; done; ps -o pid,sid | grep ' 1 .* 1$' >/dev/null || cut -d' ' -f6,7 /proc/self/stat";
     let text = shown(room, &with_terminal(room, script)?)?;
-    ensure!(
-        text.starts_with("through-tty\n0\n1\n2\n"),
-        "what the terminal showed: {text:?}"
-    );
+    ensure!(text.starts_with("through-tty\n0\n1\n2\n"), "what the terminal showed: {text:?}");
     Ok(())
 }
 
@@ -94,20 +78,14 @@ fn owned_by_the_user(room: &Room) -> Verdict {
 /// A terminal for a detached container has nowhere to go without a socket.
 fn socket_is_required(room: &Room) -> Verdict {
     let bundle = with_terminal(room, "true")?;
-    room.container(&bundle)
-        .create_with(&[])?
-        .refuses(&["console", "terminal", "tty"])?;
+    room.container(&bundle).create_with(&[])?.refuses(&["console", "terminal", "tty"])?;
     Ok(())
 }
 
 /// The opposite mistake: a socket, but no terminal in the configuration.
 fn no_terminal_without_request(room: &Room) -> Verdict {
     let bundle = room.script("test -t 0 || echo none")?;
-    ensure_eq!(
-        room.output(&bundle)?,
-        "none\n",
-        "terminal on standard input"
-    );
+    ensure_eq!(room.output(&bundle)?, "none\n", "terminal on standard input");
     Ok(())
 }
 

@@ -19,26 +19,16 @@ fn uid_and_gid(room: &Room) -> Verdict {
     let mut bundle = room.script("grep -E '^[UG]id:' /proc/self/status")?;
     bundle.set("/process/user", json!({ "uid": 4321, "gid": 1234 }));
     let wanted = "Uid:\t4321\t4321\t4321\t4321\nGid:\t1234\t1234\t1234\t1234\n";
-    ensure_eq!(
-        room.output(&bundle)?,
-        wanted,
-        "real, effective, saved and file-system ids"
-    );
+    ensure_eq!(room.output(&bundle)?, wanted, "real, effective, saved and file-system ids");
     Ok(())
 }
 
 fn additional_gids(room: &Room) -> Verdict {
     let mut bundle = room.script("grep ^Groups: /proc/self/status")?;
-    bundle.set(
-        "/process/user",
-        json!({ "uid": 1000, "gid": 100, "additionalGids": [5, 7, 4000] }),
-    );
+    bundle.set("/process/user", json!({ "uid": 1000, "gid": 100, "additionalGids": [5, 7, 4000] }));
     let printed = room.output(&bundle)?;
-    let mut groups: Vec<&str> = printed
-        .split_whitespace()
-        .skip(1)
-        .filter(|id| *id != "100")
-        .collect();
+    let mut groups: Vec<&str> =
+        printed.split_whitespace().skip(1).filter(|id| *id != "100").collect();
     groups.sort_unstable();
     ensure_eq!(groups, ["4000", "5", "7"], "additional groups");
     Ok(())
@@ -46,9 +36,7 @@ fn additional_gids(room: &Room) -> Verdict {
 
 fn umask(room: &Room) -> Verdict {
     let mut bundle = room.script("umask; touch /tmp/f; stat -c %a /tmp/f")?;
-    bundle
-        .readonly_root(false)
-        .set("/process/user/umask", json!(0o027));
+    bundle.readonly_root(false).set("/process/user/umask", json!(0o027));
     ensure_eq!(room.output(&bundle)?, "0027\n640\n", "umask");
     Ok(())
 }
@@ -56,11 +44,7 @@ fn umask(room: &Room) -> Verdict {
 fn supplementary_groups_are_dropped(room: &Room) -> Verdict {
     let bundle = room.script("grep ^Groups: /proc/self/status")?;
     let printed = room.output(&bundle)?;
-    let extra: Vec<&str> = printed
-        .split_whitespace()
-        .skip(1)
-        .filter(|id| *id != "0")
-        .collect();
+    let extra: Vec<&str> = printed.split_whitespace().skip(1).filter(|id| *id != "0").collect();
     ensure_eq!(extra, Vec::<&str>::new(), "groups of the caller");
     Ok(())
 }
@@ -73,14 +57,8 @@ const NET_RAW: u64 = 1 << 13;
 /// The five sets: inheritable, permitted, effective, bounding, ambient.
 fn capability_sets(status: &str) -> Verdict<[u64; 5]> {
     let mut sets = [0; 5];
-    for (set, name) in sets
-        .iter_mut()
-        .zip(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
-    {
-        let line = status
-            .lines()
-            .find(|line| line.starts_with(name))
-            .context(name)?;
+    for (set, name) in sets.iter_mut().zip(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
+        let line = status.lines().find(|line| line.starts_with(name)).context(name)?;
         let value = line.split_whitespace().nth(1).context(name)?;
         *set = u64::from_str_radix(value, 16)?;
     }
