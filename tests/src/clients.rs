@@ -264,7 +264,7 @@ impl Drop for Containerd<'_> {
 fn ctr_run(room: &Room) -> Verdict {
     let containerd = Containerd::new(room)?;
     let finished = containerd
-        .run(&["--rm"], "one", &["sh", "-c", "echo out; echo err >&2; exit 7"])?
+        .run(&["--rm"], "one", &["/bin/sh", "-c", "echo out; echo err >&2; exit 7"])?
         .exits(7)?;
     ensure!(finished.stdout.contains("out\n"), "standard output: {finished}");
     ensure!(finished.stderr.contains("err\n"), "standard error: {finished}");
@@ -276,14 +276,14 @@ fn ctr_run(room: &Room) -> Verdict {
 
 fn ctr_exec(room: &Room) -> Verdict {
     let containerd = Containerd::new(room)?;
-    containerd.run(&["--detach"], "sleeper", &["sleep", "1000"])?.ok()?;
+    containerd.run(&["--detach"], "sleeper", &["/bin/sleep", "1000"])?.ok()?;
     let finished = containerd.ctr(&[
         "tasks",
         "exec",
         "--exec-id",
         "e1",
         "sleeper",
-        "sh",
+        "/bin/sh",
         "-c",
         "echo in; exit 3",
     ])?;
@@ -311,7 +311,7 @@ fn end(containerd: &Containerd<'_>, id: &str) -> Verdict {
 
 fn ctr_kill_and_delete(room: &Room) -> Verdict {
     let containerd = Containerd::new(room)?;
-    containerd.run(&["--detach"], "victim", &["sleep", "1000"])?.ok()?;
+    containerd.run(&["--detach"], "victim", &["/bin/sleep", "1000"])?.ok()?;
     let listed = containerd.ctr(&["tasks", "ls"])?.ok()?;
     let row = listed.stdout.lines().find(|line| line.starts_with("victim")).context("no task")?;
     ensure!(row.contains("RUNNING"), "{row}");

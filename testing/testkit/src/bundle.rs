@@ -16,7 +16,8 @@ use crate::process::output_of;
 use crate::verdict::Context;
 use crate::verdict::Verdict;
 
-/// What `runc spec` prints, less the terminal.
+/// What `runc spec` prints, less the terminal and the ambient capabilities (newer versions of runc have none
+/// either: the kernel refuses them without inheritable ones).
 const DEFAULT: &str = include_str!("default_config.json");
 
 /// The statically linked busybox of Debian's package `busybox-static`.
@@ -181,9 +182,9 @@ impl Bundle {
         Ok(self.set("/linux/gidMappings", mapping))
     }
 
-    /// The same capabilities in all sets but the inheritable one.
+    /// The same capabilities in the bounding, effective and permitted sets.
     pub fn capabilities(&mut self, names: &[&str]) -> &mut Self {
-        for set in ["bounding", "effective", "permitted", "ambient"] {
+        for set in ["bounding", "effective", "permitted"] {
             self.set(&format!("/process/capabilities/{set}"), json!(names));
         }
         self

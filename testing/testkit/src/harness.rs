@@ -2,10 +2,13 @@
 
 use std::any::Any;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use libtest_mimic::Arguments;
@@ -57,7 +60,9 @@ pub fn main(view: View, tests: Vec<Test>) -> ExitCode {
     arguments.test_threads = Some(1);
     let entered = if arguments.list { Ok(()) } else { prepare(view) };
     let trials = tests.into_iter().map(|test| trial(view, test, entered.clone())).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    print_notes();
+    conclusion.exit_code()
 }
 
 fn prepare(view: View) -> Verdict {
@@ -77,7 +82,7 @@ fn trial(view: View, test: Test, entered: Verdict) -> Trial {
             Ok(()) => Ok(Completion::Completed),
             Err(Stop::Skipped(reason)) => {
                 let reason = reason.replace('\n', " ");
-                say(&format!("SKIP {view}::{name}: {reason}"));
+                note(format!("SKIP {view}::{name}: {reason}"));
                 Ok(Completion::ignored_with(reason))
             }
             Err(Stop::Failed(message)) => Err(Failed::from(message)),
@@ -85,11 +90,20 @@ fn trial(view: View, test: Test, entered: Verdict) -> Trial {
     })
 }
 
-/// Progress and comparisons, on the standard error that libtest-mimic leaves alone.
-fn say(line: &str) {
-    use std::io::Write;
-    // Nothing sensible can be done when standard error is closed.
-    let _unheard = writeln!(std::io::stderr(), "{line}");
+/// What is printed after the last test: between libtest's own lines nobody could read it.
+static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn note(line: String) {
+    NOTES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+}
+
+/// Skips with their reasons and comparisons, one per line, on standard error.
+fn print_notes() {
+    let mut stderr = std::io::stderr().lock();
+    for line in NOTES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        // Nothing sensible can be done when standard error is closed.
+        let _unheard = writeln!(stderr, "{line}");
+    }
 }
 
 /// Runs one test in a scratch directory of its own and compares the machine before and after.
@@ -105,8 +119,8 @@ fn judge(view: View, name: &str, runtime: RuntimeMaker, body: Body) -> Verdict {
         });
     let (after, difference) = settle(&room, &before);
     if std::env::var_os(VERBOSE).is_some() || room.is_announced() {
-        say(&format!("{name}: nothing left, compared before: {before}"));
-        say(&format!("{name}: nothing left, compared after:  {after}"));
+        note(format!("{name}: nothing left, compared before: {before}"));
+        note(format!("{name}: nothing left, compared after:  {after}"));
     }
     if difference.is_empty() {
         return verdict;

@@ -433,9 +433,12 @@ fn sysfs(room: &Room) -> Verdict {
     Ok(())
 }
 
-/// The container sees its own cgroups, read-only.
+/// With a cgroup namespace the container sees its own cgroups, read-only.
 fn cgroup(room: &Room) -> Verdict {
-    let bundle = room.script("cat /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/pids/cgroup.procs 2>/dev/null; mkdir /sys/fs/cgroup/x 2>&1 /sys/fs/cgroup/pids/x 2>&1")?;
+    let script = "cat /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/pids/cgroup.procs 2>/dev/null; \
+                  mkdir /sys/fs/cgroup/x 2>&1 /sys/fs/cgroup/pids/x 2>&1";
+    let mut bundle = room.script(script)?;
+    bundle.namespace("cgroup", None);
     let finished = room.run(&bundle)?;
     ensure!(finished.stdout.starts_with("1\n"), "processes: {finished}");
     ensure!(finished.stdout.contains("Read-only file system"), "writing: {finished}");

@@ -70,11 +70,6 @@ pub const UNABLE: &[Unable] = &[
         "mounts/propagation_unbindable",
         "crun makes every mount private at the end",
     ),
-    unable(
-        Executor::Crun,
-        "namespaces/join_user",
-        "crun mounts devpts with a group that is not mapped",
-    ),
     unable(Executor::Crun, "namespaces/join_time", "crun cannot join a time namespace"),
     unable(Executor::Crun, "resources/events_stats", "crun has no events"),
     unable(Executor::Crun, "terminal/foreground", "crun does not hand on the size of its terminal"),
@@ -87,6 +82,41 @@ pub const UNABLE: &[Unable] = &[
         Executor::Crun,
         "exec/inherits_settings",
         "crun execs without the settings of the configuration",
+    ),
+    unable(
+        Executor::Crun,
+        "namespaces/join_missing",
+        "crun leaves its cgroup behind in the v2 view",
+    ),
+    unable(
+        Executor::Crun,
+        "namespaces/join_wrong_type",
+        "crun leaves its cgroup behind in the v2 view",
+    ),
+    unable(Executor::Crun, "exec/terminal_size", "crun sets the size after the start"),
+    unable(Executor::Runc, "mounts/option_defaults", "runc hands the option to the kernel"),
+    unable(Executor::Runc, "hooks/order", "runc runs poststart at create"),
+    unable(Executor::Runc, "hooks/poststart", "runc runs poststart at create"),
+    unable(Executor::Runc, "hooks/failure_of_poststart", "runc runs poststart at create"),
+    unable(
+        Executor::Runc,
+        "hooks/failure_of_poststop",
+        "runc stops at the first poststop hook that fails",
+    ),
+    unable(
+        Executor::Runc,
+        "lifecycle/list_empty",
+        "runc fails to list a root directory that does not exist",
+    ),
+    unable(
+        Executor::Crun,
+        "escape/exec_is_not_traceable",
+        "crun's exec lets the container see a descriptor of its cgroup for a moment",
+    ),
+    unable(
+        Executor::OldRunc,
+        "exec/process_file_rlimits",
+        "the Go runtime of runc 1.1 sometimes raises the soft limit of open files",
     ),
 ];
 

@@ -142,7 +142,7 @@ fn never_silently_dropped(room: &Room) -> Verdict {
 
 fn applied_or_refused(room: &Room, field: &Field) -> Verdict {
     let mut bundle = room.script(&format!("{} && exit 61; exit 62", field.proof))?;
-    bundle.readonly_root(false);
+    bundle.readonly_root(false).namespace("cgroup", None);
     if field.pointer == "/mounts/0" {
         bundle.push("/mounts", field.value.clone());
     } else {
