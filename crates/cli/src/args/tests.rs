@@ -87,7 +87,6 @@ fn what_nobody_may_call() {
         "--criu /x state c1",
         "list --format yaml",
         "list --quiet --format json",
-        "update c1",
         "update --memory 0 c1",
         "update --memory lots c1",
         "update --resources - --memory 1g c1",

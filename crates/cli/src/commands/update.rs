@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ArgGroup;
 use lxcri_core::oci::Resources;
 use lxcri_linux::cgroup::{BlockIo, Cpu, Memory, Pids};
 
@@ -14,19 +13,16 @@ use crate::{json_file, size};
 
 /// Words of `update`.
 #[derive(clap::Args, Debug)]
-#[command(
-    group = ArgGroup::new("change").required(true).multiple(true),
-    after_help = "\
+#[command(after_help = "\
 Sizes take the units k, m, g and t in steps of 1024; -1 means no limit.
 
 Examples:
   proxmox-lxcri update --memory 512m --pids-limit 100 web-1
   proxmox-lxcri update --cpu-quota 50000 --cpu-period 100000 web-1
-  echo '{\"memory\": {\"limit\": 536870912}}' | proxmox-lxcri update --resources - web-1"
-)]
+  echo '{\"memory\": {\"limit\": 536870912}}' | proxmox-lxcri update --resources - web-1")]
 pub(crate) struct Args {
     /// Read linux.resources of the runtime specification from a file, or from standard input (-)
-    #[arg(short, long, value_name = "FILE", group = "change", conflicts_with = "option")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "option")]
     resources: Option<PathBuf>,
     #[command(flatten)]
     options: Options,
@@ -39,46 +35,46 @@ pub(crate) struct Args {
 #[group(id = "option", multiple = true)]
 struct Options {
     /// Most memory
-    #[arg(long, value_name = "SIZE", group = "change", value_parser = size::limit, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE", value_parser = size::limit, allow_negative_numbers = true)]
     memory: Option<i64>,
     /// Memory that is taken back last
-    #[arg(long, value_name = "SIZE", group = "change", value_parser = size::limit, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE", value_parser = size::limit, allow_negative_numbers = true)]
     memory_reservation: Option<i64>,
     /// Most memory and swap together
-    #[arg(long, value_name = "SIZE", group = "change", value_parser = size::limit, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE", value_parser = size::limit, allow_negative_numbers = true)]
     memory_swap: Option<i64>,
     /// Microseconds over which the quota is counted
-    #[arg(long, value_name = "TIME", group = "change", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "TIME", value_parser = clap::value_parser!(u64).range(1..))]
     cpu_period: Option<u64>,
     /// Microseconds of CPU time in one period
-    #[arg(long, value_name = "TIME", group = "change", value_parser = nonzero, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", value_parser = nonzero, allow_negative_numbers = true)]
     cpu_quota: Option<i64>,
     /// Microseconds of unused quota that are saved up
-    #[arg(long, value_name = "TIME", group = "change")]
+    #[arg(long, value_name = "TIME")]
     cpu_burst: Option<u64>,
     /// Share of CPU time against other containers, 2 to 262144
-    #[arg(long, value_name = "SHARES", group = "change", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SHARES", value_parser = clap::value_parser!(u64).range(1..))]
     cpu_share: Option<u64>,
     /// 1 to run only when nothing else does, 0 as usual
-    #[arg(long, value_name = "0|1", group = "change", value_parser = clap::value_parser!(i64).range(0..=1))]
+    #[arg(long, value_name = "0|1", value_parser = clap::value_parser!(i64).range(0..=1))]
     cpu_idle: Option<i64>,
     /// Microseconds over which real-time CPU time is counted
-    #[arg(long, value_name = "TIME", group = "change", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "TIME", value_parser = clap::value_parser!(u64).range(1..))]
     cpu_rt_period: Option<u64>,
     /// Microseconds of real-time CPU time in one such period
-    #[arg(long, value_name = "TIME", group = "change", value_parser = nonzero, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", value_parser = nonzero, allow_negative_numbers = true)]
     cpu_rt_runtime: Option<i64>,
     /// CPUs to run on, such as 0-3,7
-    #[arg(long, value_name = "LIST", group = "change")]
+    #[arg(long, value_name = "LIST")]
     cpuset_cpus: Option<String>,
     /// Memory nodes to allocate from
-    #[arg(long, value_name = "LIST", group = "change")]
+    #[arg(long, value_name = "LIST")]
     cpuset_mems: Option<String>,
     /// Most processes and threads
-    #[arg(long, value_name = "N", group = "change", value_parser = nonzero, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = nonzero, allow_negative_numbers = true)]
     pids_limit: Option<i64>,
     /// Share of disk time, 10 to 1000
-    #[arg(long, value_name = "WEIGHT", group = "change", value_parser = clap::value_parser!(u16).range(10..=1000))]
+    #[arg(long, value_name = "WEIGHT", value_parser = clap::value_parser!(u16).range(10..=1000))]
     blkio_weight: Option<u16>,
 }
 
@@ -131,7 +127,8 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
         None => args.options.resources(),
     };
     if resources == Resources::default() {
-        return Err(Failure::new("the resources name nothing to change"));
+        return Err(Failure::new("nothing to change was named")
+            .hint("`proxmox-lxcri help update` lists what can be changed"));
     }
     runtime.update(&id, &resources)?;
     Ok(ExitCode::SUCCESS)
