@@ -257,7 +257,6 @@ impl Drop for Containerd<'_> {
         });
         unmount_below(&self.dir);
         remove_client_cgroups();
-        let _kept = fs::remove_dir_all("/run/containerd");
     }
 }
 

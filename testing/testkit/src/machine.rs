@@ -12,7 +12,7 @@ use crate::room::Room;
 use crate::runtime::Executor;
 use crate::view::View;
 
-/// Something that is known to stay behind and is none of our doing.
+/// Something that is known to stay behind on purpose.
 #[derive(Debug)]
 pub struct LeftBehind {
     /// Who leaves it.
@@ -23,8 +23,13 @@ pub struct LeftBehind {
     pub why: &'static str,
 }
 
-/// Everything that peers leave behind.
-pub const LEFT_BY_PEERS: &[LeftBehind] = &[
+/// Everything that runtimes leave behind on purpose.
+pub const KNOWN_TO_STAY: &[LeftBehind] = &[
+    LeftBehind {
+        by: &[Executor::Native],
+        entry: "file ROOT/@seccomp",
+        why: "we keep compiled seccomp programs for the next container",
+    },
     LeftBehind {
         by: &[Executor::Crun],
         entry: "file ROOT/.cache",
@@ -68,7 +73,7 @@ impl Machine {
     #[must_use]
     pub fn difference(&self, after: &Self, executor: Executor) -> Vec<String> {
         let known = |line: &&String| {
-            LEFT_BY_PEERS
+            KNOWN_TO_STAY
                 .iter()
                 .any(|left| left.by.contains(&executor) && line.starts_with(left.entry))
         };
@@ -187,7 +192,9 @@ fn add_descriptors(lines: &mut BTreeSet<String>) {
 
 /// The places where runtimes keep state when nobody tells them where.
 fn add_runtime_directories(lines: &mut BTreeSet<String>) {
-    for entry in fs::read_dir("/run").into_iter().flatten().flatten() {
+    let entries = fs::read_dir("/run").into_iter().flatten().flatten();
+    // containerd's shims keep their sockets in a fixed place; that is the client's, not a runtime's.
+    for entry in entries.filter(|entry| entry.file_name() != "containerd") {
         lines.insert(format!("runtime {}", entry.path().display()));
     }
 }
