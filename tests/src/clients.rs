@@ -120,7 +120,7 @@ fn unmount_below(dir: &Path) {
 /// Clients, not runtimes, own them; they go only when they are empty.
 fn remove_client_cgroups() {
     for hierarchy in View::Hybrid.hierarchies() {
-        for name in ["libpod_parent", "default", "machine.slice"] {
+        for name in ["libpod_parent/conmon", "libpod_parent", "default"] {
             let _kept = fs::remove_dir(hierarchy.join(name));
         }
     }
@@ -257,7 +257,6 @@ impl Drop for Containerd<'_> {
         });
         unmount_below(&self.dir);
         remove_client_cgroups();
-        let _kept = fs::remove_dir_all("/run/containerd");
     }
 }
 

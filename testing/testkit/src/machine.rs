@@ -12,7 +12,7 @@ use crate::room::Room;
 use crate::runtime::Executor;
 use crate::view::View;
 
-/// Something that is known to stay behind: a peer's doing, or meant to stay.
+/// Something that is known to stay behind on purpose.
 #[derive(Debug)]
 pub struct LeftBehind {
     /// Who leaves it.
@@ -23,17 +23,12 @@ pub struct LeftBehind {
     pub why: &'static str,
 }
 
-/// Everything that is known to stay.
+/// Everything that runtimes leave behind on purpose.
 pub const KNOWN_TO_STAY: &[LeftBehind] = &[
     LeftBehind {
         by: &[Executor::Native],
         entry: "file ROOT/@seccomp",
-        why: "native keeps compiled seccomp programs for the next container",
-    },
-    LeftBehind {
-        by: &[Executor::Native],
-        entry: "runtime /run/proxmox-lxcri",
-        why: "the directory of all containers stays, as runc's does",
+        why: "we keep compiled seccomp programs for the next container",
     },
     LeftBehind {
         by: &[Executor::Crun],
@@ -44,6 +39,11 @@ pub const KNOWN_TO_STAY: &[LeftBehind] = &[
         by: &[Executor::Crun],
         entry: "file ROOT/.empty-directory",
         why: "crun masks directories by binding this one",
+    },
+    LeftBehind {
+        by: &[Executor::Crun, Executor::Runc, Executor::OldRunc],
+        entry: "file ROOT/crun",
+        why: "the root that our crun backend gives its program, with what that keeps there",
     },
 ];
 
@@ -192,7 +192,9 @@ fn add_descriptors(lines: &mut BTreeSet<String>) {
 
 /// The places where runtimes keep state when nobody tells them where.
 fn add_runtime_directories(lines: &mut BTreeSet<String>) {
-    for entry in fs::read_dir("/run").into_iter().flatten().flatten() {
+    let entries = fs::read_dir("/run").into_iter().flatten().flatten();
+    // containerd's shims keep their sockets in a fixed place; that is the client's, not a runtime's.
+    for entry in entries.filter(|entry| entry.file_name() != "containerd") {
         lines.insert(format!("runtime {}", entry.path().display()));
     }
 }

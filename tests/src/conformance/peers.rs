@@ -109,11 +109,6 @@ pub const UNABLE: &[Unable] = &[
         "runc fails to list a root directory that does not exist",
     ),
     unable(
-        Executor::Crun,
-        "escape/exec_is_not_traceable",
-        "crun's exec lets the container see a descriptor of its cgroup for a moment",
-    ),
-    unable(
         Executor::OldRunc,
         "exec/process_file_rlimits",
         "the Go runtime of runc 1.1 sometimes raises the soft limit of open files",
