@@ -110,8 +110,10 @@ impl CrunError {
 impl RoomError for CrunError {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::NotFound { .. } => "install one (`apt install crun`), or name it in the \
-                                      configuration: path = \"/usr/bin/runc\" in section [crun]",
+            Self::NotFound { .. } => {
+                "install one (`apt install crun`), or name it in the \
+                                      configuration: path = \"/usr/bin/runc\" in section [crun]"
+            }
             Self::Unusable { .. } => "name a program on $PATH or give its absolute path",
             Self::Failed { text, .. } if text.contains("hybrid mode not supported") => {
                 "crun needs cgroup v2 or v1 alone; runc or the native backend run on a hybrid tree"

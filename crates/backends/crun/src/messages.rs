@@ -117,7 +117,10 @@ mod tests {
                  {\"level\":\"error\",\"msg\":\"exec: \\\"x\\\": executable file not found in $PATH\"}\n",
                 Some("exec: \"x\": executable file not found in $PATH"),
             ),
-            ("{\n  \"msg\": \"one\",\n  \"level\": \"error\"\n}\n{\"msg\":\"two\",\"level\":\"error\"}", Some("two")),
+            (
+                "{\n  \"msg\": \"one\",\n  \"level\": \"error\"\n}\n{\"msg\":\"two\",\"level\":\"error\"}",
+                Some("two"),
+            ),
             ("{\"level\":\"error\",\"msg\":\"a\\nb\\n\"}", Some("a; b")),
             ("{\"level\":\"error\",\"msg\":\"kept\"}\n{\"level\":\"err", Some("kept")),
             ("{\"level\":\"error\",\"msg\":\"\"}", None),

@@ -76,9 +76,8 @@ pub(crate) fn name_of(program: &Path) -> String {
 fn find(configured: Option<&str>, path: &OsStr) -> Result<PathBuf, CrunError> {
     let Some(wanted) = configured else {
         let found = KNOWN.iter().find_map(|name| on_path(name, path));
-        return found.ok_or_else(|| CrunError::NotFound {
-            tried: format!("{} are", KNOWN.join(", ")),
-        });
+        return found
+            .ok_or_else(|| CrunError::NotFound { tried: format!("{} are", KNOWN.join(", ")) });
     };
     let unusable = |because: &str| CrunError::Unusable {
         path: wanted.to_owned(),

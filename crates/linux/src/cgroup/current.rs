@@ -103,7 +103,8 @@ mod tests {
         let ours = Layout::parse(mounts, b"8:pids:/\n1:cpu:/shared\n0::/\n").unwrap();
         let apart = |theirs: &[u8]| {
             let theirs = Layout::parse(mounts, theirs).unwrap();
-            let paths = |c: Cgroup| c.directories().iter().map(|d| d.display().to_string()).collect();
+            let paths =
+                |c: Cgroup| c.directories().iter().map(|d| d.display().to_string()).collect();
             Cgroup::apart(&theirs, &ours).map(paths)
         };
         let pids = vec!["/sys/fs/cgroup/pids/c1".to_owned()];
