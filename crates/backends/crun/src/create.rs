@@ -60,7 +60,9 @@ pub(crate) fn create(
     if let Some(console) = console {
         console.finish()?;
     }
-    require_unchanged(&entry, &create.config_path)?;
+    if !room.facts()?.is_crun() {
+        require_unchanged(&entry, &create.config_path)?;
+    }
     let init = init(&pid_file, &program)?;
     part.held_by_fifo = part::is_held(&entry);
     part.cgroup = cgroup(init);
