@@ -24,33 +24,23 @@ use crate::{Crun, delete};
 pub(crate) fn create(
     room: &Crun,
     container: &mut Container,
-    create: Create<'_>,
+    mut create: Create<'_>,
 ) -> Result<(), Error> {
     let entry = container.entry.clone();
     let program = room.program()?.to_owned();
     prepare(room, &entry)?;
-    let mut part = Part::new(program.clone());
+    let mut part = Part::new(program.clone(), room.facts()?.name.clone());
     part.write(&entry)?;
     let log = Log::new(&entry)?;
-    let console = create.console.map(|fd| Console::new(&entry, fd)).transpose()?;
+    let console = create.console.take().map(|fd| Console::new(&entry, fd)).transpose()?;
     let pid_file = entry.file("pid");
     let mut command = command(&program, &entry);
     log.push_options(&mut command, room.debug);
     room.push_global_options(&mut command);
     command.arg("create").arg("--bundle").arg(&container.record.bundle);
     command.arg("--pid-file").arg(&pid_file);
-    if room.facts()?.is_crun() {
-        command.arg("--config").arg(entry.file("config.json"));
-    }
     push_console(&mut command, console.as_ref(), create.console_path.as_deref());
-    for (wanted, option) in
-        [(create.no_pivot, "--no-pivot"), (create.no_new_keyring, "--no-new-keyring")]
-    {
-        if wanted {
-            command.arg(option);
-        }
-    }
-    push_descriptors(&mut command, create.preserve_fds)?;
+    room.push_options(&mut command, &entry, &create)?;
     push_id(&mut command, &entry);
 
     let mut undo = Undo::new();
@@ -82,6 +72,25 @@ impl Crun {
         if self.rootless {
             command.arg("--rootless=true");
         }
+    }
+
+    /// Options after the verb that say how this container is made.
+    fn push_options(
+        &self,
+        command: &mut Command,
+        entry: &Entry,
+        create: &Create<'_>,
+    ) -> Result<(), CrunError> {
+        if self.facts()?.is_crun() {
+            command.arg("--config").arg(entry.file("config.json"));
+        }
+        if create.no_pivot {
+            command.arg("--no-pivot");
+        }
+        if create.no_new_keyring {
+            command.arg("--no-new-keyring");
+        }
+        push_descriptors(command, create.preserve_fds)
     }
 }
 

@@ -13,7 +13,9 @@ use crate::Crun;
 use crate::console::Console;
 use crate::create::{parse_pid, push_console, push_descriptors};
 use crate::error::CrunError;
+use crate::features::CRUN;
 use crate::messages::Log;
+use crate::orphans::Orphans;
 use crate::part::Part;
 use crate::program::{command, name_of, push_id};
 
@@ -33,8 +35,9 @@ impl Exec for Crun {
         command.args(["exec", "--detach", "--process"]).arg(&files.process);
         command.arg("--pid-file").arg(&files.pid);
         push_console(&mut command, console.as_ref(), request.console_path.as_deref());
-        if self.takes_ignore_paused()? && is_frozen(&part)? {
-            // A paused container gets here only where the user has asked for it.
+        if is_frozen(&part)? && part.name != CRUN {
+            // A paused container gets here only where the user has asked for it. crun lacks the
+            // option and refuses.
             command.arg("--ignore-paused");
         }
         push_descriptors(&mut command, request.preserve_fds)?;
@@ -48,21 +51,17 @@ impl Exec for Crun {
     }
 }
 
-impl Crun {
-    fn takes_ignore_paused(&self) -> Result<bool, CrunError> {
-        Ok(!self.facts()?.is_crun())
-    }
-}
-
 fn is_frozen(part: &Part) -> Result<bool, CrunError> {
     part.cgroup.as_ref().map_or(Ok(false), |cgroup| Ok(cgroup.frozen()?))
 }
 
 fn run(command: &mut Command, program: &Path, log: &Log) -> Result<(), CrunError> {
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
+    let orphans = Orphans::expect();
     let status = command.spawn().map_err(spawn)?.wait();
     let status = status.map_err(CrunError::io("wait for", program))?;
     if !status.success() {
+        orphans.reap();
         return Err(log.failure(program, status, &[]));
     }
     log.forward();

@@ -15,6 +15,9 @@ use crate::program::name_of;
 /// name is no container's id.
 const SHARED: &str = "@crun";
 
+/// What crun calls itself.
+pub(crate) const CRUN: &str = "crun";
+
 /// What is known of a program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
@@ -108,9 +111,9 @@ impl Facts {
         std::fs::rename(&temporary, directory.join("program.json"))
     }
 
-    /// Whether this is crun, which takes `--config` and no `--ignore-paused`.
+    /// Whether this is crun, which takes `--config`.
     pub(crate) fn is_crun(&self) -> bool {
-        self.name == "crun"
+        self.name == CRUN
     }
 }
 

@@ -38,6 +38,7 @@ mod exec;
 mod features;
 mod kill;
 mod messages;
+mod orphans;
 mod part;
 mod pause;
 mod processes;

@@ -19,6 +19,8 @@ const FIFO: &str = "exec.fifo";
 pub(crate) struct Part {
     /// The program that makes the container: absolute path.
     pub(crate) program: PathBuf,
+    /// What it calls itself.
+    pub(crate) name: String,
     /// Its `create`, while that runs: when we are killed it still goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) maker: Option<Process>,
@@ -33,8 +35,8 @@ pub(crate) struct Part {
 
 impl Part {
     /// A container that is about to be made.
-    pub(crate) fn new(program: PathBuf) -> Self {
-        Self { program, maker: None, held_by_fifo: false, cgroup: None }
+    pub(crate) fn new(program: PathBuf, name: String) -> Self {
+        Self { program, name, maker: None, held_by_fifo: false, cgroup: None }
     }
 
     /// Reads it.
