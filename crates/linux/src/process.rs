@@ -99,12 +99,6 @@ impl PidFd {
         Self(fd)
     }
 
-    /// Opens a child of ours by its pid. It may have ended: until it is reaped the pid is its own.
-    pub fn of_child(pid: i32) -> io::Result<Self> {
-        let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
-        Ok(Self(rustix::process::pidfd_open(pid, PidfdFlags::empty())?))
-    }
-
     /// Sends a signal by number. `Ok(false)` where the process has ended.
     pub fn signal(&self, number: i32) -> io::Result<bool> {
         let Some(signal) = raw_signal(number) else {
@@ -131,6 +125,12 @@ impl PidFd {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Opens a child of ours by its pid. It may have ended: until it is reaped the pid is its own.
+    pub fn of_child(pid: i32) -> io::Result<Self> {
+        let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+        Ok(Self(rustix::process::pidfd_open(pid, PidfdFlags::empty())?))
     }
 
     /// Reaps a child of ours and says how it ended. `None` while it runs, with `block` never.
