@@ -135,6 +135,12 @@ impl PidFd {
         }
     }
 
+    /// Opens a child of ours by its pid. It may have ended: until it is reaped the pid is its own.
+    pub fn of_child(pid: i32) -> io::Result<Self> {
+        let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+        Ok(Self(rustix::process::pidfd_open(pid, PidfdFlags::empty())?))
+    }
+
     /// Reaps a child of ours and says how it ended. `None` while it runs, with `block` never.
     pub fn reap(&self, block: bool) -> io::Result<Option<Ended>> {
         let mut options = WaitIdOptions::EXITED;
@@ -178,6 +184,12 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
+/// Marks every descriptor from `first` on close-on-exec, also those that a careless caller left
+/// open, so that the programs we start get no more than they should.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    crate::syscall::close_on_exec_from(first)
+}
+
 /// Hides this process from the container it is about to join: no ptrace(2), no `/proc/PID/exe`
 /// (CVE-2016-9962). execve(2) undoes it.
 pub fn hide() -> io::Result<()> {
@@ -205,6 +217,18 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!process.is_alive());
+    }
+
+    #[test]
+    fn a_child_that_has_ended_can_still_be_opened() {
+        let child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let fd = PidFd::of_child(pid).unwrap();
+        assert!(fd.wait_for_end(None).unwrap());
+        let late = PidFd::of_child(pid).unwrap();
+        assert_eq!(late.reap(true).unwrap(), Some(Ended::Exited(0)));
+        assert!(PidFd::of_child(pid).is_err(), "reaped, so no child any more");
+        assert!(PidFd::of_child(0).is_err());
     }
 
     #[test]

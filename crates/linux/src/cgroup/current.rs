@@ -2,7 +2,9 @@
 //! (systemd, a nested runtime) moves its init into a child, and on v2 only leaves may hold
 //! processes.
 
-use super::{Cgroup, Place};
+use super::error::Result as CgroupResult;
+use super::layout::MountedHierarchy;
+use super::{Cgroup, Layout, Place};
 use crate::procfs::{Error as ProcError, Membership, Proc};
 
 /// Why the cgroup of a member cannot be told.
@@ -24,6 +26,32 @@ pub enum CurrentError {
 }
 
 impl Cgroup {
+    /// The cgroup that somebody else has put `pid` into, by what the kernel says. A hierarchy in
+    /// which it shares our own cgroup is left out, because nothing there is its alone; `None` where
+    /// that is so in all of them.
+    ///
+    /// # Errors
+    /// When the process is gone, or a file of /proc cannot be read or understood.
+    pub fn of_process(pid: i32) -> CgroupResult<Option<Self>> {
+        Ok(Self::apart(&Layout::of_process(pid)?, &Layout::detect()?))
+    }
+
+    /// What is `theirs` and not `ours`.
+    fn apart(theirs: &Layout, ours: &Layout) -> Option<Self> {
+        let place = |hierarchy: &MountedHierarchy, own: Option<&MountedHierarchy>| {
+            let path = hierarchy.own.clone().ok().filter(|path| !path.is_empty())?;
+            let shared = own.is_some_and(|own| own.own.as_ref() == Ok(&path));
+            let (controllers, mount) = (hierarchy.controllers.clone(), hierarchy.mount.clone());
+            (!shared).then_some(Place { controllers, mount, path })
+        };
+        let same = |hierarchy: &MountedHierarchy| {
+            ours.v1().iter().find(|own| own.controllers == hierarchy.controllers)
+        };
+        let v1: Vec<Place> = theirs.v1().iter().filter_map(|h| place(h, same(h))).collect();
+        let v2 = theirs.v2().and_then(|hierarchy| place(hierarchy, ours.v2()));
+        (!v1.is_empty() || v2.is_some()).then_some(Self { kind: theirs.kind(), v1, v2 })
+    }
+
     /// The cgroup that the member `pid` is in now: this one, or one below it, hierarchy by
     /// hierarchy.
     ///
@@ -65,7 +93,27 @@ fn below<'k>(kernel: &'k str, own: &str) -> Option<&'k str> {
 
 #[cfg(test)]
 mod tests {
-    use super::below;
+    use super::{Cgroup, Layout, below};
+
+    #[test]
+    fn a_cgroup_of_somebody_elses_making() {
+        let mounts = b"32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+            35 31 0:32 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+            41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let ours = Layout::parse(mounts, b"8:pids:/\n1:cpu:/shared\n0::/\n").unwrap();
+        let apart = |theirs: &[u8]| {
+            let theirs = Layout::parse(mounts, theirs).unwrap();
+            let paths =
+                |c: Cgroup| c.directories().iter().map(|d| d.display().to_string()).collect();
+            Cgroup::apart(&theirs, &ours).map(paths)
+        };
+        let pids = vec!["/sys/fs/cgroup/pids/c1".to_owned()];
+        assert_eq!(apart(b"8:pids:/c1\n1:cpu:/shared\n0::/\n"), Some(pids));
+        let all = ["pids/a/c1", "cpu/c1", "unified/c1"].map(|p| format!("/sys/fs/cgroup/{p}"));
+        assert_eq!(apart(b"8:pids:/a/c1\n1:cpu:/c1\n0::/c1\n"), Some(all.to_vec()));
+        assert_eq!(apart(b"8:pids:/\n1:cpu:/shared\n0::/\n"), None);
+        assert_eq!(apart(b"8:pids:/../x\n1:cpu:/shared\n0::/\n"), None);
+    }
 
     #[test]
     fn paths_below_our_own() {

@@ -65,6 +65,14 @@ impl Layout {
         Self::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?)
     }
 
+    /// As [`Self::detect`], with another process's place in each hierarchy as the own one.
+    ///
+    /// # Errors
+    /// As [`Self::detect`]; also when the process is gone.
+    pub(super) fn of_process(pid: i32) -> Result<Self> {
+        Self::parse(&read("/proc/self/mountinfo")?, &read(&format!("/proc/{pid}/cgroup"))?)
+    }
+
     /// As [`Self::detect`] from the two texts.
     ///
     /// # Errors
