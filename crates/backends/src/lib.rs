@@ -8,4 +8,4 @@ use lxcri_core::backend::Room;
 pub use coverage_document::coverage_document;
 
 /// All rooms, in the order in which tables show them.
-pub static ROOMS: &[&Room] = &[&lxcri_backend_native::ROOM];
+pub static ROOMS: &[&Room] = &[&lxcri_backend_native::ROOM, &lxcri_backend_crun::ROOM];
