@@ -110,24 +110,25 @@ fn see_through(
     child: &Child,
     channel: &Channel,
 ) -> Result<(), Error> {
-    let proc = Proc::open().map_err(step("open /proc"))?;
     let namespaces = &plan.namespaces;
     if namespaces.is_new(Kind::User) {
         let privileged = rustix::process::geteuid().is_root();
         namespace::write_id_maps(child.pid, &namespaces.uids, &namespaces.gids, !privileged)
             .map_err(step("write the id mappings of the user namespace"))?;
     }
-    plan.cgroup.add_v1(child.pid).map_err(NativeError::from)?;
-    plan.payload
-        .prepare_from_parent(&proc, child.pid)
-        .map_err(step("unable to start container process"))?;
     // From here on a create that dies leaves a process; its pid has to be known before it goes on.
     container.record.process = Some(Process::of(child.pid).map_err(step("read init's identity"))?);
     container.entry.write_record(&container.record)?;
     channel.send(&Message::Go).map_err(step("talk to init"))?;
+    // Init is at its mounts meanwhile.
+    plan.cgroup
+        .add_v1(child.pid)
+        .map_err(NativeError::from)
+        .and_then(|()| channel.send(&Message::Go).map_err(step("talk to init")))
+        .map_err(|error| first_cause(child, channel, error))?;
     loop {
         match channel.receive().map_err(step("listen to init"))? {
-            Some(Message::Go) => return Ok(()),
+            Some(Message::Go) => break,
             Some(Message::YourTurn) => {
                 run_hooks(hooks, &container.state(Status::Creating), child.pid, plan.hook_timeout)?;
                 channel.send(&Message::Go).map_err(step("talk to init"))?;
@@ -135,6 +136,21 @@ fn see_through(
             Some(Message::Failed(text)) => return Err(NativeError::Init(text).into()),
             None => return Err(died(child, plan)?.into()),
         }
+    }
+    // Last, because init itself needs more descriptors than its program may have.
+    let proc = Proc::open().map_err(step("open /proc"))?;
+    let prepared = plan.payload.prepare_from_parent(&proc, child.pid);
+    Ok(prepared.map_err(step("unable to start container process"))?)
+}
+
+/// Init may have failed while we were busy with it: then what it said is the cause, and ours only
+/// that it is gone.
+fn first_cause(child: &Child, channel: &Channel, error: NativeError) -> NativeError {
+    // It is lost either way, and ends the wait below.
+    let _ = child.fd.signal(libc::SIGKILL);
+    match channel.receive() {
+        Ok(Some(Message::Failed(text))) => NativeError::Init(text),
+        _ => error,
     }
 }
 

@@ -58,7 +58,9 @@ fn prepare<'i>(
     await_go(channel)?;
     rustix::process::setsid().map_err(step("setsid"))?;
     settle(init)?;
-    let root = rootfs::assemble(&init.files, sources)?;
+    let mut membership = Membership { init, channel, is_settled: false };
+    let root = rootfs::assemble(&init.files, sources, &mut || membership.settle())?;
+    membership.settle()?;
     let slave = match &init.plan.terminal {
         None => None,
         Some(terminal) => {
@@ -106,9 +108,6 @@ fn settle(init: &Init<'_>) -> Result<(), NativeError> {
     if namespaces.is_new(Kind::Net) {
         network::raise_loopback().map_err(step("bring the loopback interface up"))?;
     }
-    if namespaces.is_new(Kind::Cgroup) {
-        Kind::Cgroup.unshare().map_err(step("make a cgroup namespace"))?;
-    }
     if namespaces.is_new(Kind::Time) {
         set_clocks(init)?;
     }
@@ -123,6 +122,29 @@ fn settle(init: &Init<'_>) -> Result<(), NativeError> {
         sysctl::write(init.proc.as_fd(), key, value).map_err(step("linux.sysctl"))?;
     }
     Ok(())
+}
+
+/// Being in the container's v1 cgroups. The kernel takes milliseconds to move a process there, so
+/// our maker does that while we mount, and we wait for it only where it matters.
+struct Membership<'m> {
+    init: &'m Init<'m>,
+    channel: &'m Channel,
+    is_settled: bool,
+}
+
+impl Membership<'_> {
+    /// Waits until we are in all cgroups, and makes their namespace, whose root that is.
+    fn settle(&mut self) -> Result<(), NativeError> {
+        if self.is_settled {
+            return Ok(());
+        }
+        await_go(self.channel)?;
+        if self.init.plan.namespaces.is_new(Kind::Cgroup) {
+            Kind::Cgroup.unshare().map_err(step("make a cgroup namespace"))?;
+        }
+        self.is_settled = true;
+        Ok(())
+    }
 }
 
 /// Makes a time namespace; it takes effect at execve(2).

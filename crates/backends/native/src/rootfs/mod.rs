@@ -21,17 +21,27 @@ pub(crate) use console::mount_console;
 pub(crate) use mask::hide;
 pub(crate) use sources::{Plan, Sources, check, open};
 
+use sources::Source;
+
 use crate::error::{NativeError, step};
 
 /// Attaches the root filesystem and everything in it. Runs in the container's init, with the host's
-/// paths still in reach. Gives the root for whatever comes after.
-pub(crate) fn assemble(plan: &Plan<'_>, sources: Sources) -> Result<Root, NativeError> {
+/// paths still in reach. Gives the root for whatever comes after. `in_cgroups` returns once init is
+/// in its cgroups, which only mounts of type cgroup have to wait for.
+pub(crate) fn assemble(
+    plan: &Plan<'_>,
+    sources: Sources,
+    in_cgroups: &mut dyn FnMut() -> Result<(), NativeError>,
+) -> Result<Root, NativeError> {
     mount::set_root_propagation(Propagation::SLAVE)
         .map_err(step("cut the mount namespace off from the host's"))?;
     let root = attach_root(sources.rootfs)?;
     // Modes are given exactly below; the payload gets its own mask later.
     rustix::process::umask(rustix::fs::Mode::empty());
     for (mount, source) in plan.spec.mounts.iter().zip(sources.mounts) {
+        if matches!(source, Source::Cgroup(_)) {
+            in_cgroups()?;
+        }
         sources::apply(plan, &root, mount, source)?;
     }
     if plan.makes_devices() {
