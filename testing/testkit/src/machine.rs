@@ -31,6 +31,11 @@ pub const KNOWN_TO_STAY: &[LeftBehind] = &[
         why: "we keep compiled seccomp programs for the next container",
     },
     LeftBehind {
+        by: &[Executor::Crun, Executor::Runc, Executor::OldRunc],
+        entry: "file ROOT/@crun",
+        why: "the crun room keeps what its program said of itself for the next container",
+    },
+    LeftBehind {
         by: &[Executor::Crun],
         entry: "file ROOT/.cache",
         why: "crun keeps compiled seccomp programs for the next container",
