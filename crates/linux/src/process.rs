@@ -182,6 +182,15 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     crate::syscall::close_on_exec_from(first)
 }
 
+/// Has `command` start with no signal blocked and SIGPIPE at its default, whatever this process does
+/// with its own: what a program inherits blocked stays so in the containers that it makes.
+pub fn reset_signals_of(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only sigprocmask(2) and signal(2) are called, which are
+    // async-signal-safe; nothing is allocated, also not for the error.
+    unsafe { command.pre_exec(crate::syscall::reset_signals) };
+}
+
 /// Hides this process from the container it is about to join: no ptrace(2), no `/proc/PID/exe`
 /// (CVE-2016-9962). execve(2) undoes it.
 pub fn hide() -> io::Result<()> {
@@ -234,6 +243,23 @@ mod tests {
         assert_eq!(fd.reap(true).unwrap(), Some(Ended::Killed(15)));
         assert!(!fd.signal(9).unwrap());
         assert!(fd.signal(0).is_err() && fd.signal(65).is_err());
+    }
+
+    #[test]
+    fn a_command_starts_with_no_signal_blocked() {
+        use crate::signal::ForwardedSignals;
+        let blocked = |reset: bool| {
+            let mut command = std::process::Command::new("grep");
+            command.args(["SigBlk", "/proc/self/status"]);
+            if reset {
+                reset_signals_of(&mut command);
+            }
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        let signals = ForwardedSignals::new().unwrap();
+        assert_ne!(blocked(false), "SigBlk:\t0000000000000000\n");
+        assert_eq!(blocked(true), "SigBlk:\t0000000000000000\n");
+        drop(signals);
     }
 
     #[test]
