@@ -222,13 +222,13 @@ mod tests {
 
     #[test]
     fn a_child_that_has_ended_can_still_be_opened() {
-        let child = std::process::Command::new("true").spawn().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id().cast_signed();
         let fd = PidFd::of_child(pid).unwrap();
         assert!(fd.wait_for_end(None).unwrap());
         let late = PidFd::of_child(pid).unwrap();
         assert_eq!(late.reap(true).unwrap(), Some(Ended::Exited(0)));
-        assert!(PidFd::of_child(pid).is_err(), "reaped, so no child any more");
+        assert!(child.wait().is_err() && PidFd::of_child(pid).is_err(), "it was reaped");
         assert!(PidFd::of_child(0).is_err());
     }
 
