@@ -190,6 +190,15 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     crate::syscall::close_on_exec_from(first)
 }
 
+/// Has `command` start with no signal blocked and SIGPIPE at its default, whatever this process does
+/// with its own: what a program inherits blocked stays so in the containers that it makes.
+pub fn reset_signals_of(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only sigprocmask(2) and signal(2) are called, which are
+    // async-signal-safe; nothing is allocated, also not for the error.
+    unsafe { command.pre_exec(crate::syscall::reset_signals) };
+}
+
 /// Hides this process from the container it is about to join: no ptrace(2), no `/proc/PID/exe`
 /// (CVE-2016-9962). execve(2) undoes it.
 pub fn hide() -> io::Result<()> {
@@ -221,13 +230,13 @@ mod tests {
 
     #[test]
     fn a_child_that_has_ended_can_still_be_opened() {
-        let child = std::process::Command::new("true").spawn().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id().cast_signed();
         let fd = PidFd::of_child(pid).unwrap();
         assert!(fd.wait_for_end(None).unwrap());
         let late = PidFd::of_child(pid).unwrap();
         assert_eq!(late.reap(true).unwrap(), Some(Ended::Exited(0)));
-        assert!(PidFd::of_child(pid).is_err(), "reaped, so no child any more");
+        assert!(child.wait().is_err() && PidFd::of_child(pid).is_err(), "it was reaped");
         assert!(PidFd::of_child(0).is_err());
     }
 
@@ -242,6 +251,23 @@ mod tests {
         assert_eq!(fd.reap(true).unwrap(), Some(Ended::Killed(15)));
         assert!(!fd.signal(9).unwrap());
         assert!(fd.signal(0).is_err() && fd.signal(65).is_err());
+    }
+
+    #[test]
+    fn a_command_starts_with_no_signal_blocked() {
+        use crate::signal::ForwardedSignals;
+        let blocked = |reset: bool| {
+            let mut command = std::process::Command::new("grep");
+            command.args(["SigBlk", "/proc/self/status"]);
+            if reset {
+                reset_signals_of(&mut command);
+            }
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        let signals = ForwardedSignals::new().unwrap();
+        assert_ne!(blocked(false), "SigBlk:\t0000000000000000\n");
+        assert_eq!(blocked(true), "SigBlk:\t0000000000000000\n");
+        drop(signals);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use lxcri_core::store::Entry;
-use lxcri_linux::process::PidFd;
+use lxcri_linux::process::{PidFd, reset_signals_of};
 use rustix::fs::MemfdFlags;
 
 use crate::error::CrunError;
@@ -73,6 +73,7 @@ fn ask(
     // Files in memory in place of pipes: nobody has to read while the program writes.
     let (mut out, mut err) = (memory("output")?, memory("errors")?);
     command.stdin(stdin(input)?).stdout(share(&out)?).stderr(share(&err)?);
+    reset_signals_of(command);
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
     let mut child = command.spawn().map_err(spawn)?;
     let status = wait(&mut child, patience).map_err(CrunError::io("wait for", program))?;

@@ -7,10 +7,11 @@ use std::process::Command;
 
 use lxcri_core::backend::{Container, Create};
 use lxcri_core::error::Error;
+use lxcri_core::oci::Spec;
 use lxcri_core::store::Entry;
 use lxcri_core::undo::Undo;
-use lxcri_linux::cgroup::Cgroup;
-use lxcri_linux::process::{Process, close_on_exec_from};
+use lxcri_linux::cgroup::{Cgroup, Layout};
+use lxcri_linux::process::{Process, close_on_exec_from, reset_signals_of};
 
 use crate::console::Console;
 use crate::error::CrunError;
@@ -44,6 +45,9 @@ pub(crate) fn create(
     push_id(&mut command, &entry);
 
     let mut undo = Undo::new();
+    if let Some(cgroup) = cgroup_to_be(room, create.spec, &entry) {
+        undo.push("cgroup of the driven program", move || cgroup.remove());
+    }
     let to_clean = entry.clone();
     undo.push("container of the driven program", move || delete::by_program(room, &to_clean));
     run(&mut command, &program, &entry, &mut part, &log)?;
@@ -131,6 +135,22 @@ pub(crate) fn push_descriptors(command: &mut Command, preserve: u32) -> Result<(
     close_on_exec_from(first).map_err(CrunError::io("close descriptors in", "/proc/self/fd"))
 }
 
+/// The cgroup that the program is about to make, where nothing is there yet: crun leaves it behind
+/// when it fails late. By both programs' rules it is `/ID` where the bundle names none. Through
+/// systemd it is a scope, which systemd removes.
+fn cgroup_to_be(room: &Crun, spec: &Spec, entry: &Entry) -> Option<Cgroup> {
+    let id = entry.id().as_str();
+    let usual = format!("/{id}");
+    let named = spec.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
+    let path = named.filter(|path| !path.is_empty()).unwrap_or(&usual);
+    if room.systemd_cgroup || !path.starts_with('/') {
+        return None;
+    }
+    let cgroup = Cgroup::plan(&Layout::detect().ok()?, Some(path), id).ok()?;
+    let is_new = cgroup.directories().iter().all(|directory| !directory.exists());
+    is_new.then_some(cgroup)
+}
+
 /// Runs it to its end. It has as long as its hooks need.
 fn run(
     command: &mut Command,
@@ -139,6 +159,7 @@ fn run(
     part: &mut Part,
     log: &Log,
 ) -> Result<(), Error> {
+    reset_signals_of(command);
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
     let mut child = command.spawn().map_err(spawn)?;
     // Not found means ended: then nobody needs to wait for it.

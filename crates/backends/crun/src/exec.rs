@@ -7,7 +7,7 @@ use std::process::Command;
 use lxcri_core::backend::{Container, Exec, ExecRequest, Running};
 use lxcri_core::error::Error;
 use lxcri_core::store::Entry;
-use lxcri_linux::process::{PidFd, Process, become_subreaper};
+use lxcri_linux::process::{PidFd, Process, become_subreaper, reset_signals_of};
 
 use crate::Crun;
 use crate::console::Console;
@@ -57,6 +57,7 @@ fn is_frozen(part: &Part) -> Result<bool, CrunError> {
 
 fn run(command: &mut Command, program: &Path, log: &Log) -> Result<(), CrunError> {
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
+    reset_signals_of(command);
     let orphans = Orphans::expect();
     let status = command.spawn().map_err(spawn)?.wait();
     let status = status.map_err(CrunError::io("wait for", program))?;

@@ -55,7 +55,6 @@ pub(crate) struct Features {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct LinuxFeatures {
-    pub(crate) namespaces: Vec<String>,
     pub(crate) seccomp: SeccompFeatures,
 }
 
@@ -229,7 +228,7 @@ mod tests {
     #[test]
     fn documents() {
         let path = Path::new("/usr/bin/crun");
-        let text = br#"{"mountOptions": ["ro"], "linux": {"namespaces": ["pid"],
+        let text = br#"{"mountOptions": ["ro"], "linux": {"namespaces": 1,
             "seccomp": {"enabled": true, "knownFlags": ["F"], "new": 1}}}"#;
         let features = parse(path, text).unwrap();
         assert_eq!(features.linux.seccomp.known_flags, ["F"]);

@@ -223,6 +223,13 @@ fn a_create_that_fails_leaves_nothing() {
     hook.set("hooks", json!({"createRuntime": [{"path": "/bin/false"}]}));
     assert!(runtime.create(options(&id, &hook)).is_err());
     assert_nothing_left(&place, &id);
+
+    // crun fails late here, and by itself leaves the cgroup.
+    let mut join = Bundle::new(&["true"]);
+    let namespaces = json!([{"type": "mount"}, {"type": "uts"}, {"type": "network", "path": "/proc/self/ns/none"}]);
+    join.set_in("linux", "namespaces", namespaces);
+    assert!(runtime.create(options(&id, &join)).is_err());
+    assert_nothing_left(&place, &id);
 }
 
 #[test]
