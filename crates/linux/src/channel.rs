@@ -20,6 +20,8 @@ pub enum Message {
     Go,
     /// To the runtime: it is its turn (hooks), the child waits.
     YourTurn,
+    /// To the runtime: set the limits that are the parent's to set, the child waits.
+    Limits,
     /// To the runtime: the child has failed, and why.
     Failed(String),
 }
@@ -44,6 +46,7 @@ impl Channel {
         match message {
             Message::Go => bytes.push(b'G'),
             Message::YourTurn => bytes.push(b'T'),
+            Message::Limits => bytes.push(b'L'),
             Message::Failed(text) => {
                 bytes.push(b'F');
                 bytes.extend(text.bytes().take(TEXT_MAX));
@@ -67,6 +70,7 @@ impl Channel {
             None => Ok(None),
             Some((b'G', _)) => Ok(Some(Message::Go)),
             Some((b'T', _)) => Ok(Some(Message::YourTurn)),
+            Some((b'L', _)) => Ok(Some(Message::Limits)),
             Some((b'F', text)) => {
                 Ok(Some(Message::Failed(String::from_utf8_lossy(text).into_owned())))
             }
@@ -88,7 +92,8 @@ mod tests {
     #[test]
     fn messages_arrive_whole_and_in_order() {
         let (ours, theirs) = Channel::pair().unwrap();
-        let sent = [Message::Go, Message::Failed("x\ny".into()), Message::YourTurn];
+        let sent =
+            [Message::Go, Message::Failed("x\ny".into()), Message::YourTurn, Message::Limits];
         for message in &sent {
             theirs.send(message).unwrap();
         }

@@ -128,7 +128,14 @@ fn see_through(
         .map_err(|error| first_cause(child, channel, error))?;
     loop {
         match channel.receive().map_err(step("listen to init"))? {
-            Some(Message::Go) => break,
+            Some(Message::Go) => return Ok(()),
+            Some(Message::Limits) => {
+                let proc = Proc::open().map_err(step("open /proc"))?;
+                plan.payload
+                    .prepare_from_parent(&proc, child.pid)
+                    .map_err(step("unable to start container process"))?;
+                channel.send(&Message::Go).map_err(step("talk to init"))?;
+            }
             Some(Message::YourTurn) => {
                 run_hooks(hooks, &container.state(Status::Creating), child.pid, plan.hook_timeout)?;
                 channel.send(&Message::Go).map_err(step("talk to init"))?;
@@ -137,10 +144,6 @@ fn see_through(
             None => return Err(died(child, plan)?.into()),
         }
     }
-    // Last, because init itself needs more descriptors than its program may have.
-    let proc = Proc::open().map_err(step("open /proc"))?;
-    let prepared = plan.payload.prepare_from_parent(&proc, child.pid);
-    Ok(prepared.map_err(step("unable to start container process"))?)
 }
 
 /// Init may have failed while we were busy with it: then what it said is the cause, and ours only

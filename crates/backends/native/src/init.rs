@@ -78,6 +78,7 @@ fn prepare<'i>(
         Some(slave) => terminal::adopt(&slave, uid).map_err(step("take the terminal"))?,
         None => payload::own_stdio(uid).map_err(step("own the standard streams"))?,
     }
+    await_limits(init, channel)?;
     let ready = init
         .plan
         .payload
@@ -92,6 +93,16 @@ fn await_go(channel: &Channel) -> Result<(), NativeError> {
         Some(Message::Go) => Ok(()),
         other => Err(step("listen to the runtime")(io::Error::other(format!("got {other:?}")))),
     }
+}
+
+/// The limits come late, because the file system needs more descriptors than the program may have,
+/// but before the user changes: our maker may be allowed to set them for root alone (prlimit(2)).
+fn await_limits(init: &Init<'_>, channel: &Channel) -> Result<(), NativeError> {
+    if !init.plan.payload.needs_parent() {
+        return Ok(());
+    }
+    channel.send(&Message::Limits).map_err(step("talk to the runtime"))?;
+    await_go(channel)
 }
 
 /// Joins and makes namespaces, and sets what lives in them.

@@ -134,6 +134,11 @@ impl Payload {
         })
     }
 
+    /// Whether [`Payload::prepare_from_parent`] has anything to do.
+    pub fn needs_parent(&self) -> bool {
+        self.oom_score_adj.is_some() || !self.rlimits.is_empty()
+    }
+
     /// The parent's part, once the child exists and before it is told to go on: what a child in a
     /// user namespace, or hidden from ptrace(2), is not allowed to do to itself.
     pub fn prepare_from_parent(&self, proc: &Proc, pid: i32) -> Result<(), PayloadError> {
