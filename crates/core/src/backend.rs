@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use lxcri_linux::cgroup::{Resources, Stats as CgroupStats};
 use lxcri_linux::process::{PidFd, Process};
+use lxcri_linux::security_module::apparmor_is_enabled;
 use serde::Serialize;
 
 use crate::config::{Config, Section};
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Finding};
 use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::Status;
@@ -275,6 +276,23 @@ pub trait Stats {
 pub trait Processes {
     /// Pids in the host's pid namespace, sorted.
     fn processes(&self, container: &Container) -> Result<Vec<i32>, Error>;
+}
+
+impl Create<'_> {
+    /// Refuses an AppArmor profile on a kernel where it could have no effect: a container must not
+    /// run less confined than its bundle asks for.
+    pub fn check_apparmor(&self, backend: &'static str) -> Result<(), Error> {
+        let process = self.spec.process.as_ref();
+        let profile = process.and_then(|process| process.apparmor_profile.as_deref());
+        if profile.is_none_or(str::is_empty) || apparmor_is_enabled() {
+            return Ok(());
+        }
+        let finding = Finding {
+            field: "process.apparmorProfile".to_owned(),
+            because: "this kernel runs no AppArmor".to_owned(),
+        };
+        Err(Error::Refused { backend, path: self.config_path.clone(), findings: vec![finding] })
+    }
 }
 
 /// How long a command that deletes by force waits for the lock of another before it goes on.

@@ -18,6 +18,7 @@ pub mod pty;
 pub mod rlimit;
 pub mod seal;
 pub mod seccomp;
+pub mod security_module;
 pub mod signal;
 mod syscall;
 pub mod sysctl;

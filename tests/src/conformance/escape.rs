@@ -3,16 +3,19 @@
 use std::fs;
 use std::path::Path;
 
+use lxcri_testkit::Executor;
 use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
+use lxcri_testkit::skip;
 use serde_json::json;
 
 use crate::registry::cases;
 
 cases!("escape": own_program, program_of_exec, cwd_in_descriptor, cwd_of_exec_in_descriptor,
-    masked_path_is_link, console_is_link, proc_is_link, exec_is_not_traceable, dev_is_link);
+    masked_path_is_link, console_is_link, proc_is_link, exec_is_not_traceable,
+    exec_holds_nothing_of_the_host, dev_is_link);
 
 /// CVE-2019-5736: the process is the runtime's own program by way of /proc/self/exe, and opens it for
 /// writing.
@@ -147,6 +150,37 @@ fn exec_is_not_traceable(room: &Room) -> Verdict {
                   /sys/fs/cgroup*|/run/*|/proc) echo \"leak $(readlink $f)\";; esac; done; done 2>/dev/null; done";
     // Without CAP_SYS_PTRACE, as by default: with it nothing in the same user namespace is hidden.
     let bundle = room.script(script)?;
+    let container = room.running(&bundle)?;
+    lxcri_testkit::process::until("the watcher", || container.stdout().starts_with("ready"))?;
+    for _round in 0..20 {
+        container.exec(&["true"])?.ok()?;
+    }
+    let seen = container.stdout();
+    container.end()?;
+    ensure_eq!(seen, "ready\n", "what the watcher says");
+    Ok(())
+}
+
+/// With CAP_SYS_PTRACE, in the same user namespace, nothing about a process is hidden: so a process
+/// that joins must not have anything of the host's, not for a moment. Peers join after the container
+/// can see them.
+fn exec_holds_nothing_of_the_host(room: &Room) -> Verdict {
+    if room.runtime.executor != Executor::Native {
+        skip!("{} joins after the container can see it", room.runtime.executor);
+    }
+    let marker = room.dir().join("marker");
+    fs::write(&marker, "of the host")?;
+    let script = format!(
+        "echo ready; while :; do for p in /proc/[0-9]*; do \
+         case $p in /proc/1) continue;; esac; \
+         [ -e $p/root{marker} ] && echo leak root; \
+         case $(readlink $p/cwd) in /|'') ;; *) echo leak cwd $(readlink $p/cwd);; esac; \
+         for f in $p/fd/*; do [ -e $f{marker} ] && echo leak $f; case $(readlink $f) in \
+         /sys/fs/cgroup*|/run/*|/proc) echo \"leak $(readlink $f)\";; esac; done; done 2>/dev/null; done",
+        marker = marker.display()
+    );
+    let mut bundle = room.script(&script)?;
+    bundle.capabilities(&["CAP_SYS_PTRACE"]);
     let container = room.running(&bundle)?;
     lxcri_testkit::process::until("the watcher", || container.stdout().starts_with("ready"))?;
     for _round in 0..20 {

@@ -1,10 +1,14 @@
 //! The process: arguments, environment, streams, exit code.
 
+use std::fs;
+
+use lxcri_testkit::Executor;
 use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
 use lxcri_testkit::process::until;
+use lxcri_testkit::skip;
 use serde_json::json;
 
 use crate::registry::cases;
@@ -12,7 +16,7 @@ use crate::registry::cases;
 cases!("process": args, exit_code, signal_exit_code, killed_exit_code, streams, stdin, cwd,
     cwd_is_created, cwd_of_another_user, env, path_lookup, path_lookup_skips_what_cannot_run,
     home_of_user, oom_score_adj, rlimits, no_new_privileges, zombies_of_shared_pid_namespace,
-    many_arguments);
+    many_arguments, apparmor_profile, personality, personality_of_this_machine);
 
 fn args(room: &Room) -> Verdict {
     let mut bundle = room.bundle()?;
@@ -192,5 +196,44 @@ fn many_arguments(room: &Room) -> Verdict {
     bundle.args(&["/bin/sh", "-c", "echo ${#1} ${#LONG}", "sh", &long]);
     bundle.env(&format!("LONG={long}"));
     ensure_eq!(room.output(&bundle)?, "60000 60000\n", "lengths");
+    Ok(())
+}
+
+/// Profiles that distributions load and that let a shell run.
+const PROFILES: [&str; 3] =
+    ["lxc-container-default-cgns", "lxc-container-default", "docker-default"];
+
+fn apparmor_profile(room: &Room) -> Verdict {
+    let Ok(loaded) = fs::read_to_string("/sys/kernel/security/apparmor/profiles") else {
+        skip!("this kernel runs no AppArmor");
+    };
+    let is_loaded = |profile: &&str| loaded.lines().any(|line| line.starts_with(*profile));
+    let Some(profile) = PROFILES.into_iter().find(is_loaded) else {
+        skip!("none of {PROFILES:?} is loaded");
+    };
+    let mut bundle = room.script("cat /proc/self/attr/current")?;
+    bundle.set("/process/apparmorProfile", json!(profile));
+    let printed = room.output(&bundle)?;
+    ensure!(printed.starts_with(profile), "the profile in force is {printed}");
+    Ok(())
+}
+
+/// `PER_LINUX32` is 8 (personality(2)); a backend that cannot do it says so.
+fn personality(room: &Room) -> Verdict {
+    let mut bundle = room.script("cat /proc/self/personality")?;
+    bundle.set("/linux/personality", json!({ "domain": "LINUX32" }));
+    let finished = room.run(&bundle)?;
+    if room.runtime.executor == Executor::Native {
+        ensure_eq!(finished.ok()?.stdout, "00000008\n", "persona");
+        return Ok(());
+    }
+    finished.refuses(&["personality"])?;
+    Ok(())
+}
+
+fn personality_of_this_machine(room: &Room) -> Verdict {
+    let mut bundle = room.script("cat /proc/self/personality")?;
+    bundle.set("/linux/personality", json!({ "domain": "LINUX" }));
+    ensure_eq!(room.output(&bundle)?, "00000000\n", "persona");
     Ok(())
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::registry::cases;
 
-cases!("refused": never_silently_dropped, apparmor, selinux, personality, other_platforms);
+cases!("refused": never_silently_dropped, apparmor, selinux, other_platforms);
 
 /// A field, its value, the words of which an error has to contain one, and a script that exits with 0
 /// when the field is in force.
@@ -175,15 +175,6 @@ fn selinux(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
     bundle.set("/process/selinuxLabel", json!("system_u:system_r:svirt_lxc_net_t:s0:c1,c2"));
     room.run(&bundle)?.refuses(&["selinux", "keycreate", "label"])?;
-    Ok(())
-}
-
-/// LINUX is the default and harmless.
-fn personality(room: &Room) -> Verdict {
-    let mut bundle = room.script("uname -m")?;
-    bundle.set("/linux/personality", json!({ "domain": "LINUX" }));
-    let finished = room.run(&bundle)?;
-    ensure!(finished.code == 0 || finished.stderr.contains("personality"), "{finished}");
     Ok(())
 }
 

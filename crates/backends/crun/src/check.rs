@@ -16,6 +16,8 @@ use crate::features::{Facts, Features, SeccompFeatures};
 /// Refuses what the program does not list among its features. One that lists nothing (runc before
 /// 1.1, crun before 1.10) is trusted, and the user told.
 pub(crate) fn check(facts: &Facts, create: &Create<'_>) -> Result<(), Error> {
+    // crun drops a profile without a word where the kernel has no AppArmor.
+    create.check_apparmor(NAME)?;
     let program = format!("{} {}", facts.name, facts.version);
     let Some(features) = &facts.features else {
         log::warn!("{program} does not say what it supports: it may drop fields without a word");

@@ -32,7 +32,7 @@ const ROWS: &[Row] = &[
     applied("process.rlimits", "process/rlimits"),
     applied("process.noNewPrivileges", "process/no_new_privileges"),
     applied("process.oomScoreAdj", "process/oom_score_adj"),
-    refused("process.apparmorProfile", NO_MODULE),
+    applied("process.apparmorProfile", "process/apparmor_profile"),
     refused("process.selinuxLabel", NO_MODULE),
     refused("process.scheduler", UNPROVEN),
     refused("process.ioPriority", UNPROVEN),
@@ -77,7 +77,7 @@ const ROWS: &[Row] = &[
     applied("linux.readonlyPaths", "paths/readonly_file"),
     refused("linux.mountLabel", NO_MODULE),
     refused("linux.personality", UNPROVEN),
-    applied("linux.personality.domain=LINUX", "refused/personality"),
+    applied("linux.personality.domain=LINUX", "process/personality_of_this_machine"),
     refused("linux.intelRdt", UNPROVEN),
     refused("linux.netDevices", UNPROVEN),
     refused("linux.memoryPolicy", UNPROVEN),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_not_proven_is_refused() {
-        let text = r#"{"process": {"apparmorProfile": "p", "scheduler": {"policy": "SCHED_RR"}},
+        let text = r#"{"process": {"selinuxLabel": "p", "scheduler": {"policy": "SCHED_RR"}},
             "linux": {"personality": {"domain": "LINUX32"}, "seccomp": {"listenerPath": "/x"}},
             "windows": {"layerFolders": ["x"]}}"#;
         let refused = COVERAGE.check(text.as_bytes()).refused;
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(
             fields,
             [
-                "process.apparmorProfile",
+                "process.selinuxLabel",
                 "process.scheduler.policy",
                 "linux.personality.domain",
                 "linux.seccomp.listenerPath",

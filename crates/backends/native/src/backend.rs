@@ -72,6 +72,7 @@ impl Backend for Native {
                     .to_owned(),
             ));
         }
+        create.check_apparmor(ROOM.name)?;
         Ok(rootfs::check(create)?)
     }
 

@@ -29,7 +29,7 @@ const ROWS: &[Row] = &[
     applied("process.rlimits", "process/rlimits"),
     applied("process.noNewPrivileges", "process/no_new_privileges"),
     applied("process.oomScoreAdj", "process/oom_score_adj"),
-    applied("process.apparmorProfile", "refused/apparmor"),
+    applied("process.apparmorProfile", "process/apparmor_profile"),
     refused("process.selinuxLabel", LATER),
     refused("process.scheduler", LATER),
     refused("process.ioPriority", LATER),
@@ -75,7 +75,7 @@ const ROWS: &[Row] = &[
     applied("linux.seccomp.syscalls", "seccomp/errno"),
     refused("linux.seccomp.listenerPath", LATER),
     refused("linux.seccomp.listenerMetadata", LATER),
-    applied("linux.personality", "refused/personality"),
+    applied("linux.personality", "process/personality"),
     // Control groups
     applied("linux.cgroupsPath", "resources/path_absolute"),
     applied("linux.resources.devices", "devices/denied"),
