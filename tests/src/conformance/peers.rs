@@ -92,6 +92,11 @@ pub const UNABLE: &[Unable] = &[
     ),
     unable(
         Executor::OldRunc,
+        "exec/inherits_settings",
+        "the Go runtime of runc 1.1 sometimes raises the soft limit of open files",
+    ),
+    unable(
+        Executor::OldRunc,
         "exec/process_file_rlimits",
         "the Go runtime of runc 1.1 sometimes raises the soft limit of open files",
     ),

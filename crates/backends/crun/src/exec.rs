@@ -7,7 +7,9 @@ use std::process::Command;
 use lxcri_core::backend::{Container, Exec, ExecRequest, Running};
 use lxcri_core::error::Error;
 use lxcri_core::store::Entry;
+use lxcri_linux::chain;
 use lxcri_linux::process::{PidFd, Process, become_subreaper, reset_signals_of};
+use lxcri_linux::procfs::Proc;
 
 use crate::Crun;
 use crate::console::Console;
@@ -43,12 +45,23 @@ impl Exec for Crun {
         push_descriptors(&mut command, request.preserve_fds)?;
         push_id(&mut command, entry);
         become_subreaper().map_err(CrunError::io("become the reaper of", "/proc/self"))?;
+        inherit_oom_score(request.process.oom_score_adj)?;
         run(&mut command, &program, &log)?;
         if let Some(console) = console {
             console.finish()?;
         }
         Ok(running(&files.pid, &program)?)
     }
+}
+
+/// crun leaves `oomScoreAdj` out of what it execs; the process gets it from us, by inheritance.
+fn inherit_oom_score(score: Option<i32>) -> Result<(), CrunError> {
+    let Some(score) = score else { return Ok(()) };
+    let own = std::process::id().cast_signed();
+    let set = Proc::open().and_then(|proc| proc.set_oom_score_adj(own, score));
+    set.map_err(|error| {
+        CrunError::io("set", "/proc/self/oom_score_adj")(std::io::Error::other(chain(&error)))
+    })
 }
 
 fn is_frozen(part: &Part) -> Result<bool, CrunError> {
