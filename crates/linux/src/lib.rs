@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod clone;
 pub mod exec;
+pub mod json;
 pub mod mount;
 pub mod namespace;
 pub mod network;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use lxcri_testkit::Bundle;
 use lxcri_testkit::Executor;
 use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
@@ -142,15 +143,9 @@ fn proc_is_link(room: &Room) -> Verdict {
     Ok(())
 }
 
-/// CVE-2016-9962: the joining process must not be traced by the container before it is confined.
-fn exec_is_not_traceable(room: &Room) -> Verdict {
-    let script = "echo ready; while :; do for p in /proc/[0-9]*; do \
-                  case $p in /proc/1) continue;; esac; \
-                  for f in $p/fd/*; do case $(readlink $f) in \
-                  /sys/fs/cgroup*|/run/*|/proc) echo \"leak $(readlink $f)\";; esac; done; done 2>/dev/null; done";
-    // Without CAP_SYS_PTRACE, as by default: with it nothing in the same user namespace is hidden.
-    let bundle = room.script(script)?;
-    let container = room.running(&bundle)?;
+/// Runs a watcher and execs beside it; it must have nothing to say.
+fn watch_execs(room: &Room, watcher: &Bundle) -> Verdict {
+    let container = room.running(watcher)?;
     lxcri_testkit::process::until("the watcher", || container.stdout().starts_with("ready"))?;
     for _round in 0..20 {
         container.exec(&["true"])?.ok()?;
@@ -159,6 +154,17 @@ fn exec_is_not_traceable(room: &Room) -> Verdict {
     container.end()?;
     ensure_eq!(seen, "ready\n", "what the watcher says");
     Ok(())
+}
+
+/// CVE-2016-9962: the joining process must not be traced by the container before it is confined.
+fn exec_is_not_traceable(room: &Room) -> Verdict {
+    let script = "echo ready; while :; do for p in /proc/[0-9]*; do \
+                  case $p in /proc/1) continue;; esac; \
+                  for f in $p/fd/*; do case $(readlink $f) in \
+                  /sys/fs/cgroup*|/run/*|/proc) echo \"leak $(readlink $f)\";; esac; done; done 2>/dev/null; done";
+    // Without CAP_SYS_PTRACE, as by default: with it nothing in the same user namespace is hidden.
+    let bundle = room.script(script)?;
+    watch_execs(room, &bundle)
 }
 
 /// With CAP_SYS_PTRACE, in the same user namespace, nothing about a process is hidden: so a process
@@ -181,15 +187,7 @@ fn exec_holds_nothing_of_the_host(room: &Room) -> Verdict {
     );
     let mut bundle = room.script(&script)?;
     bundle.capabilities(&["CAP_SYS_PTRACE"]);
-    let container = room.running(&bundle)?;
-    lxcri_testkit::process::until("the watcher", || container.stdout().starts_with("ready"))?;
-    for _round in 0..20 {
-        container.exec(&["true"])?.ok()?;
-    }
-    let seen = container.stdout();
-    container.end()?;
-    ensure_eq!(seen, "ready\n", "what the watcher says");
-    Ok(())
+    watch_execs(room, &bundle)
 }
 
 /// Nodes and links for /dev are made in the container even where /dev leads out.

@@ -20,18 +20,10 @@ pub use features::{
 pub use hooks::{Hook, Hooks};
 pub use linux::{Device, IdMapping, Linux, Namespace, NamespaceKind, Personality, TimeOffset};
 pub use lxcri_linux::cgroup::Resources;
+use lxcri_linux::json::null_is_default;
 pub use process::{Capabilities, ConsoleSize, Process, Rlimit, User};
 pub use spec::{Mount, Root, Spec, SpecError};
 pub use state::State;
 
 /// The newest runtime specification this code was written against.
 pub const VERSION: &str = "1.3.0";
-
-/// Reads `null` as the type's default: Go programs write `null` for an empty list.
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: serde::Deserialize<'de> + Default,
-{
-    Ok(<Option<T> as serde::Deserialize>::deserialize(deserializer)?.unwrap_or_default())
-}
