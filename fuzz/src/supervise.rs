@@ -78,3 +78,26 @@ fn keep(target: &Target) -> std::io::Result<PathBuf> {
     std::fs::rename(from, &to)?;
     Ok(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hang_ends_at_the_deadline() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let start = Instant::now();
+        let status = wait(&mut child, start + Duration::from_millis(100)).unwrap();
+        assert_eq!(status, None);
+        assert!(start.elapsed() < Duration::from_secs(60), "the child was killed");
+    }
+
+    #[test]
+    fn an_end_is_told() {
+        for (program, success) in [("true", true), ("false", false)] {
+            let mut child = Command::new(program).spawn().unwrap();
+            let status = wait(&mut child, Instant::now() + PATIENCE).unwrap();
+            assert_eq!(status.map(|status| status.success()), Some(success), "{program}");
+        }
+    }
+}
