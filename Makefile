@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
-.PHONY: help quickstart build test check audit bench clean
+.PHONY: help quickstart build test check audit bench fuzz clean
 
 help:
 	@echo 'make quickstart   install what is missing, build, run a container (Debian, as root)'
@@ -12,6 +12,7 @@ help:
 	@echo 'make check        the fast loop: format, lints, unit tests, licences'
 	@echo 'make audit        known vulnerabilities of the dependencies (needs the network)'
 	@echo 'make bench        life and start-up time, side by side with crun and runc'
+	@echo 'make fuzz         drive every parser with mutated input; SECONDS=60 in all'
 	@echo 'make clean        remove what was built'
 
 quickstart:
@@ -43,6 +44,13 @@ audit:
 bench: build
 	@testing/scripts/packages.sh test
 	@testing/scripts/bench.sh
+
+SECONDS ?= 60
+
+# Not a release: its overflow checks are part of what is looked for.
+fuzz:
+	@testing/scripts/packages.sh build
+	cargo run --locked -p lxcri-fuzz -- $(SECONDS)
 
 clean:
 	cargo clean
