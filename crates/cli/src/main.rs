@@ -22,12 +22,14 @@ use args::Call;
 use program::Program;
 
 fn main() -> ExitCode {
+    // Before anything is opened: later a gap in what the caller left us would be filled by ours.
+    let inherited = lxcri_linux::process::inherited_descriptors();
     let call = match Call::parse(std::env::args_os()) {
         Ok(call) => call,
         Err(answer) => return output::answer(&answer),
     };
     let verb = call.verb;
-    let done = Program::start(call.options, verb.reading)
+    let done = Program::start(call.options, verb.reading, inherited)
         .and_then(|program| (verb.run)(&call.matches, &program));
     match done {
         Ok(code) => code,

@@ -36,12 +36,17 @@ pub(crate) struct Program {
     pub(crate) sources: Sources,
     /// The configuration in force.
     pub(crate) config: Config,
+    inherited: u32,
 }
 
 impl Program {
     /// Reads the configuration and opens the log. The log comes first, so that its reader learns
     /// what is wrong with the configuration.
-    pub(crate) fn start(options: Options, reading: Reading) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        options: Options,
+        reading: Reading,
+        inherited: u32,
+    ) -> Result<Self, Failure> {
         let sections = ROOMS.iter().filter_map(|room| room.section.copied());
         let schema = Schema::new(sections, ROOMS.iter().map(|room| room.name))
             .map_err(Failure::of("configuration"))?;
@@ -51,7 +56,7 @@ impl Program {
         if let Some(problems) = problems {
             judge(problems, reading)?;
         }
-        Ok(Self { options, schema, sources, config })
+        Ok(Self { options, schema, sources, config, inherited })
     }
 
     /// The door, over the state directory of the configuration.
@@ -59,6 +64,15 @@ impl Program {
         let root: &Path = self.config.get("runtime", "root").map_err(Error::from)?;
         check_root(root)?;
         Ok(Runtime::new(Store::new(root), ROOMS, self.settings()))
+    }
+
+    /// The descriptors to hand on, which must be there.
+    pub(crate) fn preserve(&self, count: u32) -> Result<u32, Failure> {
+        if count <= self.inherited {
+            return Ok(count);
+        }
+        let missing = 3 + self.inherited;
+        Err(Failure::new(format!("--preserve-fds {count}: descriptor {missing} is not open")))
     }
 
     /// What rooms may know of this call.

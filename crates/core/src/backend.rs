@@ -47,7 +47,7 @@ pub struct Settings<'s> {
     pub config: &'s Config,
     /// `--systemd-cgroup`.
     pub systemd_cgroup: bool,
-    /// `--rootless`: failures of cgroups for want of rights are warnings.
+    /// `--rootless`, or that we lack root's rights: a room that needs them refuses.
     pub rootless: bool,
     /// `--debug`.
     pub debug: bool,

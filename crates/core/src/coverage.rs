@@ -71,6 +71,11 @@ pub struct Findings {
     pub ignored: Vec<Finding>,
 }
 
+/// The most findings of one sort that are kept.
+const FINDINGS_MAX: usize = 64;
+
+const NOT_A_LIST: &str = "must be an object, not a list";
+
 const UNKNOWN: &str = "is not a field of the runtime specification that this version knows";
 
 /// A row that is applied, with the conformance case that proves it.
@@ -150,7 +155,8 @@ impl Walk<'_> {
             Some(Treatment::Ignored { because }) => (&mut self.findings.ignored, because),
             None => (&mut self.findings.ignored, UNKNOWN),
         };
-        if !list.iter().any(|finding| finding.field == field) {
+        // Nobody reads more, and a document may hold any number of unknown names.
+        if list.len() < FINDINGS_MAX && !list.iter().any(|finding| finding.field == field) {
             list.push(Finding { field: field.to_owned(), because: because.to_owned() });
         }
     }
@@ -193,6 +199,16 @@ impl<'w, 't> Node<'w, 't> {
         let result = visit(Node { walk: self.walk, governed_by: row });
         self.walk.path.truncate(length);
         result
+    }
+
+    /// Whether rows speak of named fields right below here.
+    fn is_object_by_table(&self) -> bool {
+        let path = self.walk.path.as_str();
+        self.walk.coverage.rows.iter().any(|row| match row.path.strip_prefix(path) {
+            Some(rest) if path.is_empty() => !rest.is_empty(),
+            Some(rest) => rest.starts_with('.'),
+            None => false,
+        })
     }
 
     /// Whether nothing below here can be anything but applied.
@@ -247,6 +263,13 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        // serde reads a list as a struct, field by field; fields without names would go unseen.
+        if self.is_object_by_table() {
+            let path = self.walk.path.as_str();
+            let field = if path.is_empty() { "config.json" } else { path }.to_owned();
+            let because = NOT_A_LIST.to_owned();
+            self.walk.findings.refused.push(Finding { field, because });
+        }
         let row = self.row();
         if self.is_settled(row) {
             while items.next_element::<IgnoredAny>()?.is_some() {}
@@ -262,8 +285,17 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
             while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(());
         }
+        let mut is_empty = true;
         while let Some(key) = entries.next_key::<std::borrow::Cow<'de, str>>()? {
-            self.below(row, &key, |node| entries.next_value_seed(node))?;
+            is_empty = false;
+            // A name that looks like a path must not be taken for one.
+            let step = if key.contains(['.', '[', '=']) { format!("{key:?}").into() } else { key };
+            self.below(row, &step, |node| entries.next_value_seed(node))?;
+        }
+        // `{}` below a field's own place is an entry of a map, such as one of netDevices.
+        if is_empty && row.is_some() && self.walk.coverage.row(&self.walk.path).is_none() {
+            let path = self.walk.path.clone();
+            self.walk.judge(&path, row);
         }
         Ok(())
     }
@@ -333,16 +365,36 @@ mod tests {
 
     #[test]
     fn empty_values_ask_for_nothing() {
-        let text = r#"{"process": {"scheduler": {"policy": "", "nice": 0, "x": null, "y": [], "z": {}}},
+        let text = r#"{"process": {"scheduler": {"policy": "", "nice": 0, "x": null, "y": []}},
             "linux": {"intelRdt": null, "other": false}}"#;
         assert_eq!(check(text), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        let table = [
+            (r#"{"process": [false, {"policy": "x"}]}"#, vec!["process"]),
+            (r#"{"mounts": [["/x", "bind"]]}"#, vec!["mounts[]"]),
+            (r#"["1.0.2"]"#, vec!["config.json"]),
+        ];
+        for (text, refused) in table {
+            assert_eq!(check(text).0, refused, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_no_paths_and_entries_of_a_map_are_requests() {
+        let text = r#"{"process.args": ["x"], "linux": {"intelRdt": {"a": {}}}}"#;
+        let ignored = ["\"process.args\"[]", "linux.intelRdt.a"];
+        assert_eq!(check(text), (vec![], ignored.map(str::to_owned).to_vec()));
     }
 
     #[test]
     fn what_cannot_be_walked_is_refused() {
         let deep = format!("{{\"x\": {}1{}}}", "[".repeat(200), "]".repeat(200));
         for text in ["", "{", "[[[", deep.as_str()] {
-            assert_eq!(check(text), (vec!["config.json".to_owned()], vec![]), "{text:?}");
+            let (refused, _) = check(text);
+            assert!(refused.iter().any(|field| field == "config.json"), "{text:?}: {refused:?}");
         }
     }
 }

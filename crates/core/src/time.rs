@@ -75,6 +75,12 @@ pub fn parse_rfc3339(text: &str) -> Result<SystemTime, TimeError> {
     let seconds =
         days_from_date(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second
             - offset;
+    // Four digits are all a year has; the offset may lead out of them.
+    let years =
+        days_from_date(0, 1, 1) * SECONDS_PER_DAY..days_from_date(10_000, 1, 1) * SECONDS_PER_DAY;
+    if !years.contains(&seconds) {
+        return Err(range());
+    }
     at(seconds, nanoseconds).ok_or_else(range)
 }
 

@@ -119,9 +119,7 @@ fn fork(
         -1 => Err(io::Error::last_os_error()),
         0 => {
             let code = child();
-            // SAFETY: the copy must end here without running destructors or exit handlers that
-            // belong to the original.
-            unsafe { libc::_exit(code) }
+            end(code)
         }
         pid => {
             // SAFETY: the kernel wrote a new descriptor that nobody else owns.
@@ -130,6 +128,13 @@ fn fork(
             Ok(Child { pid, fd })
         }
     }
+}
+
+/// Ends a cloned child at once: destructors and exit handlers belong to the original, and the
+/// descriptors that values here seem to own may be closed already.
+pub fn end(code: i32) -> ! {
+    // SAFETY: _exit(2) has no conditions.
+    unsafe { libc::_exit(code) }
 }
 
 #[cfg(test)]

@@ -188,7 +188,10 @@ fn run(
         }
         None => payload::own_stdio(request.payload.uid).map_err(say("own the standard streams"))?,
     }
-    let ready = request.payload.become_it(None).map_err(|error| error.to_string())?;
+    let ready = request
+        .payload
+        .become_it(None, &[channel.as_fd().as_raw_fd()])
+        .map_err(|error| error.to_string())?;
     channel.send(&Message::Go).map_err(say("talk to the runtime"))?;
     Err(ready.execute().to_string())
 }

@@ -184,6 +184,14 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
+/// How many descriptors after 2 we were started with, without a gap: what `--preserve-fds` may ask
+/// for. Only true before this process opens anything itself.
+pub fn inherited_descriptors() -> u32 {
+    let is_open =
+        |fd: &u32| rustix::fs::readlink(format!("/proc/self/fd/{fd}"), Vec::new()).is_ok();
+    u32::try_from((3..).take_while(is_open).count()).unwrap_or(u32::MAX)
+}
+
 /// Marks every descriptor from `first` on close-on-exec, also those that a careless caller left
 /// open, so that the programs we start get no more than they should.
 pub fn close_on_exec_from(first: u32) -> io::Result<()> {

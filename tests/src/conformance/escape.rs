@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::registry::cases;
 
-cases!("escape": own_program, program_of_exec, cwd_in_descriptor, cwd_of_exec_in_descriptor,
+cases!("escape": own_program, program_of_exec, cwd_in_descriptor, path_through_descriptor, cwd_of_exec_in_descriptor,
     masked_path_is_link, console_is_link, proc_is_link, exec_is_not_traceable,
     exec_holds_nothing_of_the_host, dev_is_link);
 
@@ -73,6 +73,25 @@ fn cwd_in_descriptor(room: &Room) -> Verdict {
             host.is_empty() || !finished.stdout.contains(&host),
             "descriptor {number}: {finished}"
         );
+    }
+    Ok(())
+}
+
+/// The same with `..` behind the descriptor, for the program and for a directory that is made.
+fn path_through_descriptor(room: &Room) -> Verdict {
+    let echo = room.dir().join("echo");
+    fs::copy("/bin/busybox", &echo)?;
+    let made = room.dir().join("made");
+    for number in 3..16 {
+        let host = format!("/proc/self/fd/{number}/../../../../../..");
+        let mut bundle = room.bundle()?;
+        bundle.args(&[&format!("{host}{}", echo.display()), "escaped"]);
+        let finished = room.run(&bundle)?;
+        ensure!(!finished.stdout.contains("escaped"), "descriptor {number}: {finished}");
+        let mut bundle = room.script("true")?;
+        bundle.set("/process/cwd", json!(format!("{host}{}", made.display())));
+        let finished = room.run(&bundle)?;
+        ensure!(!made.exists(), "descriptor {number}, a directory of the host: {finished}");
     }
     Ok(())
 }

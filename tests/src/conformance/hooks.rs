@@ -6,10 +6,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use lxcri_testkit::Bundle;
+use lxcri_testkit::Executor;
 use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
+use lxcri_testkit::skip;
 use lxcri_testkit::verdict::Context;
 use serde_json::Value;
 use serde_json::json;
@@ -18,7 +20,7 @@ use crate::registry::cases;
 
 cases!("hooks": order, prestart, create_runtime, create_container, start_container, poststart, poststop,
     state_fields, environment, arguments, several_of_one_kind, failure_aborts_create,
-    failure_of_start_container, failure_of_poststart, failure_of_poststop, timeout, missing_program,
+    failure_of_start_container, failure_of_poststart, failure_of_poststop, poststop_after_failed_create, many_inside, timeout, missing_program,
     large_output, join_of_network);
 
 /// All kinds in the order in which they run.
@@ -276,5 +278,31 @@ fn join_of_network(room: &Room) -> Verdict {
          nsenter --net=/proc/$pid/ns/net sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'",
     );
     ensure_eq!(room.output(&bundle)?, "1\n", "what the hook set in the namespace");
+    Ok(())
+}
+
+/// What an earlier hook set up, the poststop hooks take down, also when create fails after it.
+fn poststop_after_failed_create(room: &Room) -> Verdict {
+    if room.runtime.executor != Executor::Native {
+        skip!("{}: not every program runs them", room.runtime.executor);
+    }
+    let log = log_dir(room)?.join("poststop");
+    let mut bundle = room.script("echo must not run")?;
+    bundle.hook("prestart", "true").hook("createRuntime", "exit 3");
+    bundle.hook("poststop", &format!("grep -o '\"status\":\"[a-z]*\"' >{}", log.display()));
+    room.container(&bundle).create_with(&[])?.refuses(&["hook"])?;
+    ensure_eq!(fs::read_to_string(log)?, "\"status\":\"stopped\"\n", "what the hook was told");
+    Ok(())
+}
+
+/// Hooks inside have pids that the host may not have, or has given to others.
+fn many_inside(room: &Room) -> Verdict {
+    let dir = log_dir(room)?;
+    let mut bundle = room.script("wc -l </mnt/log")?;
+    bundle.mount("bind", &dir.to_string_lossy(), INSIDE, &["bind"]);
+    for _hook in 0..8 {
+        bundle.hook("createContainer", &format!("echo x >>{}/log; :", dir.display()));
+    }
+    ensure_eq!(room.output(&bundle)?.trim(), "8", "hooks that ran");
     Ok(())
 }

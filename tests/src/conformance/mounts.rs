@@ -5,10 +5,12 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use lxcri_testkit::Bundle;
+use lxcri_testkit::Executor;
 use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
+use lxcri_testkit::skip;
 use lxcri_testkit::verdict::Context;
 use rustix::mount::MountFlags;
 use rustix::mount::MountPropagationFlags;
@@ -21,7 +23,7 @@ cases!("mounts": proc, tmpfs, tmpfs_copies_up, bind, bind_readonly, bind_file, b
     bind_relative_source, bind_without_type, rbind, options, options_undone, option_defaults, options_of_new_mounts, order,
     propagation_private, propagation_shared, propagation_slave, propagation_unbindable,
     target_through_symlink, target_through_absolute_symlink, target_is_symlink_out, missing_source,
-    devpts, mqueue, shm, sysfs, cgroup, recursive_readonly);
+    devpts, mqueue, shm, sysfs, cgroup, recursive_readonly, only_proc_at_proc);
 
 /// One line of mountinfo (proc_pid_mountinfo(5)).
 #[derive(Debug, Default)]
@@ -454,5 +456,20 @@ fn recursive_readonly(room: &Room) -> Verdict {
     bundle.mount("bind", &source.to_string_lossy(), "/mnt", &["rbind", "rro"]);
     let finished = room.run(&bundle)?.exits(1)?;
     ensure!(finished.stdout.contains("Read-only file system"), "{finished}");
+    Ok(())
+}
+
+/// CVE-2019-16884: an image that brings its own /proc would answer for the kernel.
+fn only_proc_at_proc(room: &Room) -> Verdict {
+    if room.runtime.executor != Executor::Native {
+        skip!("{} judges that by itself", room.runtime.executor);
+    }
+    let source = source(room)?;
+    let mut bundle = room.script("true")?;
+    bundle.mount("bind", &source.to_string_lossy(), "/proc", &["bind"]);
+    room.run(&bundle)?.refuses(&["only proc"])?;
+    let mut bundle = room.script("true")?;
+    bundle.mount("tmpfs", "tmpfs", "/proc/../proc", &[]);
+    room.run(&bundle)?.refuses(&["only proc"])?;
     Ok(())
 }

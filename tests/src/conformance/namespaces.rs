@@ -4,12 +4,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
+use lxcri_testkit::Executor;
 use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
 use lxcri_testkit::process::Started;
 use lxcri_testkit::process::until;
+use lxcri_testkit::skip;
 use serde_json::json;
 
 use crate::registry::cases;
@@ -18,7 +20,7 @@ cases!("namespaces": new_pid, new_network, new_ipc, new_uts, new_mount, new_cgro
     shared_pid, shared_network, shared_ipc, shared_uts, shared_cgroup,
     join_pid, join_network, join_ipc, join_uts, join_cgroup, join_user, join_time, join_missing,
     join_wrong_type, user_mappings, user_file_ownership, user_all_defaults, user_several_ranges,
-    user_with_network, time_offsets, loopback_is_up, cgroup_root);
+    user_with_network, time_offsets, time_offsets_of_user, loopback_is_up, cgroup_root);
 
 /// The name under `/proc/PID/ns` of a namespace type of the configuration.
 fn link_name(kind: &str) -> &str {
@@ -338,5 +340,18 @@ fn cgroup_root(room: &Room) -> Verdict {
         ensure!(line.ends_with(":/") || line.contains("/.."), "cgroup inside: {line}");
         ensure!(!line.contains(&bundle.cgroup), "the cgroup's name is seen inside: {line}");
     }
+    Ok(())
+}
+
+/// In a user namespace the files of /proc/self change hands when the process becomes its root.
+fn time_offsets_of_user(room: &Room) -> Verdict {
+    if room.runtime.executor != Executor::Native {
+        skip!("{} is not asked for the two together", room.runtime.executor);
+    }
+    let mut bundle = room.script("cat /proc/self/timens_offsets")?;
+    bundle.user_namespace(100_000, 65536)?.namespace("time", None);
+    bundle.set("/linux/timeOffsets", json!({ "boottime": { "secs": 604_800, "nanosecs": 0 } }));
+    let printed = room.output(&bundle)?;
+    ensure!(printed.contains("604800"), "offsets: {printed}");
     Ok(())
 }

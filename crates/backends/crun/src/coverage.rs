@@ -89,6 +89,7 @@ const ROWS: &[Row] = &[
     ignored("linux.resources.memory.kernel", "kernels since 5.16 do not have this limit"),
     refused("linux.resources.memory.kernelTCP", UNPROVEN),
     refused("linux.resources.memory.swappiness", UNPROVEN),
+    refused("linux.resources.memory.swappiness=0", UNPROVEN),
     refused("linux.resources.memory.disableOOMKiller", UNPROVEN),
     ignored("linux.resources.memory.useHierarchy", "the kernel always counts by hierarchy"),
     refused("linux.resources.memory.checkBeforeUpdate", UNPROVEN),

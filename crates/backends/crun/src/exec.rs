@@ -47,10 +47,16 @@ impl Exec for Crun {
         become_subreaper().map_err(CrunError::io("become the reaper of", "/proc/self"))?;
         inherit_oom_score(request.process.oom_score_adj)?;
         run(&mut command, &program, &log)?;
-        if let Some(console) = console {
-            console.finish()?;
+        let running = running(&files.pid, &program)?;
+        if let Some(console) = console
+            && let Err(error) = console.finish()
+        {
+            // Without its terminal it would run on, unknown to anybody.
+            let _ = running.fd.signal(libc::SIGKILL);
+            let _ = running.fd.reap(true);
+            return Err(error.into());
         }
-        Ok(running(&files.pid, &program)?)
+        Ok(running)
     }
 }
 

@@ -13,7 +13,7 @@ use lxcri_linux::cgroup::Layout;
 use lxcri_linux::{chain, seal};
 
 use crate::error::step;
-use crate::{coverage, rootfs};
+use crate::{coverage, hooks, rootfs};
 
 /// This room's line in the table of rooms.
 pub static ROOM: Room = Room {
@@ -37,6 +37,7 @@ pub static ROOM: Room = Room {
 pub struct Native {
     hook_timeout: Option<Duration>,
     systemd_cgroup: bool,
+    rootless: bool,
 }
 
 impl Native {
@@ -44,6 +45,7 @@ impl Native {
         Ok(Self {
             hook_timeout: settings.config.get("runtime", "hook_timeout")?,
             systemd_cgroup: settings.systemd_cgroup,
+            rootless: settings.rootless,
         })
     }
 }
@@ -72,7 +74,17 @@ impl Backend for Native {
                     .to_owned(),
             ));
         }
+        if self.rootless {
+            return Err(Error::Invalid(
+                "the native backend cannot make containers without root's rights yet; use \
+                 --backend crun"
+                    .to_owned(),
+            ));
+        }
         create.check_apparmor(ROOM.name)?;
+        if let Some(list) = &create.spec.hooks {
+            hooks::check(list)?;
+        }
         Ok(rootfs::check(create)?)
     }
 

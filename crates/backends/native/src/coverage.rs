@@ -85,6 +85,7 @@ const ROWS: &[Row] = &[
     refused("linux.resources.memory.kernel", "Linux has no such limit any more"),
     refused("linux.resources.memory.kernelTCP", LATER),
     refused("linux.resources.memory.swappiness", LATER),
+    refused("linux.resources.memory.swappiness=0", LATER),
     refused("linux.resources.memory.disableOOMKiller", LATER),
     ignored("linux.resources.memory.useHierarchy", "every kernel in use does so"),
     refused("linux.resources.memory.checkBeforeUpdate", LATER),

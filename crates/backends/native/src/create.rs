@@ -1,6 +1,7 @@
 //! `create`: clones the container's init into its namespaces and cgroup and sees it through to the
 //! gate. Every step that makes something registers how to unmake it.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,7 +31,6 @@ pub(crate) fn create(
     mut create: Create<'_>,
     hook_timeout: Option<Duration>,
 ) -> Result<(), Error> {
-    crate::plan::check_preserved(create.preserve_fds)?;
     let plan = Plan::new(container, &mut create, hook_timeout)?;
     let bundle = container.record.bundle.clone();
     let files = rootfs::Plan {
@@ -42,19 +42,30 @@ pub(crate) fn create(
         user_namespace: namespaces::has_user_namespace(&plan.linux),
         no_pivot: plan.no_pivot,
     };
-    plan.room_file(create.spec.hooks.as_ref()).write(&container.entry)?;
+    let sources = rootfs::open(&files, &container.record.rootfs)?;
+    let boot_id = &container.record.boot_id;
+    plan.room_file(boot_id, create.spec.hooks.as_ref()).write(&container.entry)?;
     let mut undo = Undo::new();
+    // Once the first hook ran, poststop hooks belong to every end (runtime.md, "Lifecycle").
+    let hooks_ran = Rc::new(Cell::new(false));
+    let (unmade, ran) = (container.clone(), Rc::clone(&hooks_ran));
+    undo.push("hooks", move || {
+        if ran.get() {
+            crate::delete::run_poststop(&unmade, hook_timeout);
+        }
+        Ok::<_, NativeError>(())
+    });
     let made = plan.cgroup.create(&plan.resources).map_err(NativeError::from)?;
     undo.push("cgroup", move || made.undo());
     plan.cgroup.apply(&plan.resources).map_err(NativeError::from)?;
-    let sources = rootfs::open(&files, &container.record.rootfs)?;
     let gate = Gate::make(&container.entry)?;
     let (ours, theirs) = Channel::pair().map_err(step("make a socket pair"))?;
     let state = container.state(Status::Creating);
     let proc = Proc::open().map_err(step("open /proc"))?;
     let init = Init { plan: &plan, files, state, proc };
     let child = spawn(init, sources, theirs, gate, &mut undo)?;
-    see_through(container, create.spec.hooks.as_ref(), &plan, &child, &ours)?;
+    let hooks = create.spec.hooks.as_ref().map(|hooks| (hooks, hooks_ran.as_ref()));
+    see_through(container, hooks, &plan, &child, &ours)?;
     undo.commit();
     Ok(())
 }
@@ -86,7 +97,11 @@ fn spawn(
     let doomed = Rc::clone(&child);
     undo.push("init", move || {
         doomed.fd.signal(libc::SIGKILL)?;
-        doomed.fd.reap(true).map(drop)
+        match doomed.fd.reap(true) {
+            // It ended by itself and was reaped to see how.
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(()),
+            result => result.map(drop),
+        }
     });
     Ok(child)
 }
@@ -105,7 +120,7 @@ fn enter_pids(handle: &Handle) -> Result<OwnedFd, NativeError> {
 /// The runtime's part while init prepares itself.
 fn see_through(
     container: &mut Container,
-    hooks: Option<&Hooks>,
+    hooks: Option<(&Hooks, &Cell<bool>)>,
     plan: &Plan<'_>,
     child: &Child,
     channel: &Channel,
@@ -158,12 +173,13 @@ fn first_cause(child: &Child, channel: &Channel, error: NativeError) -> NativeEr
 }
 
 fn run_hooks(
-    hooks: Option<&Hooks>,
+    hooks: Option<(&Hooks, &Cell<bool>)>,
     state: &State,
     pid: i32,
     timeout: Option<Duration>,
 ) -> Result<(), NativeError> {
-    let Some(hooks) = hooks else { return Ok(()) };
+    let Some((hooks, ran)) = hooks else { return Ok(()) };
+    ran.set(true);
     let state = State { pid, ..state.clone() };
     hooks::run("prestart", &hooks.prestart, &state, timeout)?;
     hooks::run("createRuntime", &hooks.create_runtime, &state, timeout)

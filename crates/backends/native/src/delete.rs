@@ -8,9 +8,9 @@ use lxcri_core::backend::Container;
 use lxcri_core::lifecycle::Status;
 use lxcri_core::oci::Spec;
 use lxcri_core::store::Entry;
-use lxcri_linux::cgroup::Cgroup;
+use lxcri_linux::procfs::Proc;
 
-use crate::error::NativeError;
+use crate::error::{NativeError, step};
 use crate::hooks;
 use crate::room_file::RoomFile;
 
@@ -22,7 +22,13 @@ pub(crate) fn delete(container: &Container, hook_timeout: Option<Duration>) -> R
     }
     let room = RoomFile::read(&container.entry)?;
     crate::kill::end(container)?;
-    room.cgroup.remove().map_err(NativeError::from)?;
+    let left = room.cgroup.pids().map_err(NativeError::from)?;
+    if left.is_empty() {
+        room.cgroup.remove().map_err(NativeError::from)?;
+    } else {
+        // Another container was put into the same cgroup after ours had ended.
+        log::warn!("{}: its cgroup is in use by others and stays: {left:?}", container.id());
+    }
     if room.has_poststop {
         run_poststop(container, hook_timeout);
     }
@@ -31,7 +37,7 @@ pub(crate) fn delete(container: &Container, hook_timeout: Option<Duration>) -> R
 
 /// Failing poststop hooks are warnings (OCI runtime-spec `runtime.md`, "Lifecycle"), each hook
 /// runs.
-fn run_poststop(container: &Container, hook_timeout: Option<Duration>) {
+pub(crate) fn run_poststop(container: &Container, hook_timeout: Option<Duration>) {
     let path = container.entry.file("config.json");
     let spec = container.entry.read("config.json").map_err(Error::from);
     let spec = spec.and_then(|bytes| Ok(Spec::parse(&bytes, &path)?));
@@ -53,7 +59,13 @@ pub(crate) fn sweep(entry: &Entry) -> Result<bool, Error> {
     if !RoomFile::exists(entry) {
         return Ok(false);
     }
-    let cgroup: Cgroup = RoomFile::read(entry)?.cgroup;
+    let room = RoomFile::read(entry)?;
+    let boot = Proc::open().and_then(|proc| proc.boot_id()).map_err(step("read the boot id"))?;
+    if room.boot_id != boot {
+        // The cgroup of that name is somebody else's by now.
+        return Ok(true);
+    }
+    let cgroup = room.cgroup;
     cgroup.kill_all(libc::SIGKILL).map_err(NativeError::from)?;
     cgroup.remove().map_err(NativeError::from)?;
     Ok(true)

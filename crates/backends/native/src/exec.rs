@@ -13,17 +13,16 @@ use crate::room_file::RoomFile;
 
 impl Exec for Native {
     fn exec(&self, container: &Container, request: ExecRequest) -> Result<Running, Error> {
-        crate::plan::check_preserved(request.preserve_fds)?;
         let path = container.entry.file("config.json");
         let spec = Spec::parse(&container.entry.read("config.json")?, &path)?;
+        let room = RoomFile::read(&container.entry)?;
         let around = Surroundings {
             linux: &spec.linux(),
             entry: &container.entry,
             preserve_fds: request.preserve_fds,
-            keyring: true,
+            keyring: room.joins_keyring,
         };
         let payload = translate(&request.process, &around)?;
-        let room = RoomFile::read(&container.entry)?;
         let gone = || NativeError::NotRunning(container.id().to_string());
         let init = container.record.process.ok_or_else(gone)?;
         let terminal =

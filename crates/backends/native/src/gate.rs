@@ -5,8 +5,8 @@
 //! "created" or "running" is asked of the fifo, never of a file that a crash could leave wrong.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::OwnedFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use lxcri_core::store::Entry;
@@ -63,6 +63,12 @@ impl Gate {
         }
     }
 
+    /// The descriptors that init needs until it executes its program: plain files, through which no
+    /// path leads anywhere.
+    pub(crate) fn descriptors(&self) -> [RawFd; 2] {
+        [self.fifo.as_raw_fd(), self.said.as_raw_fd()]
+    }
+
     /// Leaves word for `start`.
     pub(crate) fn fail(&mut self, text: &str) {
         // Nobody else is left to tell.
@@ -112,12 +118,10 @@ pub(crate) fn open(entry: &Entry) -> Result<Opened, NativeError> {
             Ok(_) => break,
         }
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     File::open(said(entry))
-        .and_then(|mut file| {
-            file.seek(SeekFrom::Start(0))?;
-            file.take(SAID_MAX).read_to_string(&mut text)
-        })
+        .and_then(|file| file.take(SAID_MAX).read_to_end(&mut bytes))
         .map_err(step("read what init said"))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(if text.is_empty() { Opened::Through } else { Opened::Failed(text) })
 }

@@ -7,8 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lxcri_core::oci::{Hook, State};
-use lxcri_linux::process::{Ended, Process};
+use lxcri_core::oci::{Hook, Hooks, State};
+use lxcri_linux::process::{Ended, PidFd};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal};
 
@@ -57,24 +57,38 @@ fn run_one(hook: &Hook, state: &State, default: Option<Duration>) -> Result<(), 
     Err(format!("{ended}{}", said(output)))
 }
 
-/// Its own time-out in seconds, or the configured one. The specification wants it above zero.
+/// Its own time-out in seconds, or the configured one. [`check`] has seen to it that it is above 0.
 fn timeout_of(hook: &Hook, default: Option<Duration>) -> Option<Duration> {
-    match hook.timeout {
-        Some(seconds) => u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs),
-        None => default,
+    let own = hook.timeout.and_then(|seconds| u64::try_from(seconds).ok());
+    own.map(Duration::from_secs).or(default)
+}
+
+/// Judges the hooks before anything is made (OCI runtime-spec `config.md`, "POSIX-platform Hooks").
+pub(crate) fn check(hooks: &Hooks) -> Result<(), NativeError> {
+    for (list, hooks) in hooks.lists() {
+        for (index, hook) in hooks.iter().enumerate() {
+            let wrong = |what: &str, problem: &str| NativeError::Field {
+                field: format!("hooks.{list}[{index}].{what}"),
+                problem: problem.to_owned(),
+            };
+            if hook.timeout.is_some_and(|seconds| seconds <= 0) {
+                return Err(wrong("timeout", "must be above 0"));
+            }
+            if !hook.path.is_absolute() {
+                return Err(wrong("path", "must be absolute"));
+            }
+        }
     }
+    Ok(())
 }
 
 fn wait(mut child: Child, timeout: Option<Duration>) -> Result<Ended, String> {
     let text = |error: std::io::Error| error.to_string();
-    let process = Process::of(child.id().cast_signed()).map_err(text)?;
-    // A child that was not reaped yet keeps its pid: this is it.
-    let in_time = match process.open().map_err(text)? {
-        Some(fd) => fd.wait_for_end(timeout).map_err(text)?,
-        None => true,
-    };
+    let pid = child.id().cast_signed();
+    // By descriptor and not by /proc, which inside a container may be the host's or missing.
+    let in_time = PidFd::of_child(pid).and_then(|fd| fd.wait_for_end(timeout)).map_err(text)?;
     if !in_time {
-        if let Some(group) = Pid::from_raw(process.pid) {
+        if let Some(group) = Pid::from_raw(pid) {
             // It may have ended this very moment.
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
@@ -145,6 +159,21 @@ mod tests {
         assert_eq!(sh("kill -9 $$", None).unwrap_err(), "prestart hook /bin/sh: signal 9");
         let missing = Hook { path: "/nonexistent".into(), ..Hook::default() };
         assert!(run("poststop", &[missing], &state(), None).is_err());
+    }
+
+    #[test]
+    fn hooks_are_checked() {
+        let hooks = |path: &str, timeout| Hooks {
+            poststart: vec![Hook { path: path.into(), timeout, ..Hook::default() }],
+            ..Hooks::default()
+        };
+        assert!(check(&hooks("/bin/true", Some(1))).is_ok() && check(&hooks("/x", None)).is_ok());
+        for (path, timeout, field) in
+            [("/x", Some(0), "timeout"), ("/x", Some(-1), "timeout"), ("x", None, "path")]
+        {
+            let error = check(&hooks(path, timeout)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("hooks.poststart[0].{field}: must be")), "{error}");
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
-use lxcri_core::oci::{Hook, State};
+use lxcri_core::oci::State;
 use lxcri_linux::channel::{Channel, Message};
 use lxcri_linux::namespace::{self, Kind};
 use lxcri_linux::network;
@@ -28,25 +29,22 @@ pub(crate) struct Init<'i> {
     pub(crate) proc: Proc,
 }
 
-/// Does everything; returns the exit code of a failure.
+/// Does everything. Never returns: descriptors that values here own may be closed already.
 pub(crate) fn main(init: &Init<'_>, sources: Sources, channel: Channel, mut gate: Gate) -> i32 {
-    match prepare(init, sources, &channel) {
+    match prepare(init, sources, &channel, &gate) {
         Err(error) => {
             // Without a listener there is nobody to tell: our maker has died.
             let _ = channel.send(&Message::Failed(error.to_string()));
-            1
         }
-        Ok(ready) => {
+        Ok((ready, state)) => {
             drop(channel);
-            match go(init, ready, &gate) {
+            match go(init, ready, &state, &gate) {
                 Ok(never) => match never {},
-                Err(error) => {
-                    gate.fail(&error.to_string());
-                    1
-                }
+                Err(error) => gate.fail(&error.to_string()),
             }
         }
     }
+    lxcri_linux::clone::end(1)
 }
 
 /// Up to the point where only `start` is missing.
@@ -54,8 +52,11 @@ fn prepare<'i>(
     init: &'i Init<'i>,
     sources: Sources,
     channel: &Channel,
-) -> Result<payload::Ready<'i>, NativeError> {
+    gate: &Gate,
+) -> Result<(payload::Ready<'i>, State), NativeError> {
     await_go(channel)?;
+    let pid = init.proc.own_pid().map_err(step("read our own pid"))?;
+    let state = State { pid, ..init.state.clone() };
     rustix::process::setsid().map_err(step("setsid"))?;
     settle(init)?;
     let mut membership = Membership { init, channel, is_settled: false };
@@ -69,7 +70,7 @@ fn prepare<'i>(
             Some(slave)
         }
     };
-    run_create_hooks(init, channel)?;
+    run_create_hooks(init, &state, channel)?;
     rootfs::hide(&init.plan.linux, &root)?;
     rootfs::enter(&init.files, &root)?;
     drop(root);
@@ -79,13 +80,15 @@ fn prepare<'i>(
         None => payload::own_stdio(uid).map_err(step("own the standard streams"))?,
     }
     await_limits(init, channel)?;
+    let [fifo, said] = gate.descriptors();
+    let keep = [fifo, said, channel.as_fd().as_raw_fd()];
     let ready = init
         .plan
         .payload
-        .become_it(Some(&init.proc))
+        .become_it(Some(&init.proc), &keep)
         .map_err(step("unable to start container process"))?;
     channel.send(&Message::Go).map_err(step("talk to the runtime"))?;
-    Ok(ready)
+    Ok((ready, state))
 }
 
 fn await_go(channel: &Channel) -> Result<(), NativeError> {
@@ -108,6 +111,10 @@ fn await_limits(init: &Init<'_>, channel: &Channel) -> Result<(), NativeError> {
 /// Joins and makes namespaces, and sets what lives in them.
 fn settle(init: &Init<'_>) -> Result<(), NativeError> {
     let namespaces = &init.plan.namespaces;
+    // Before we change our ids, which takes the files of our own /proc entry away from us.
+    if namespaces.is_new(Kind::Time) {
+        set_clocks(init)?;
+    }
     // A joined user namespace was entered before we were cloned; either way its root is 0.
     if namespaces.has_own(Kind::User) {
         namespace::become_root().map_err(step("become root of the user namespace"))?;
@@ -118,9 +125,6 @@ fn settle(init: &Init<'_>) -> Result<(), NativeError> {
     }
     if namespaces.is_new(Kind::Net) {
         network::raise_loopback().map_err(step("bring the loopback interface up"))?;
-    }
-    if namespaces.is_new(Kind::Time) {
-        set_clocks(init)?;
     }
     let spec = init.files.spec;
     if let Some(name) = spec.hostname.as_deref().filter(|name| !name.is_empty()) {
@@ -174,29 +178,25 @@ fn set_clocks(init: &Init<'_>) -> Result<(), NativeError> {
 
 /// The runtime's hooks run in its namespaces, by the runtime; createContainer runs here, with the
 /// mounts made and the host's paths still in reach.
-fn run_create_hooks(init: &Init<'_>, channel: &Channel) -> Result<(), NativeError> {
+fn run_create_hooks(init: &Init<'_>, state: &State, channel: &Channel) -> Result<(), NativeError> {
     let Some(hooks) = &init.files.spec.hooks else { return Ok(()) };
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
         channel.send(&Message::YourTurn).map_err(step("talk to the runtime"))?;
         await_go(channel)?;
     }
-    run_hooks(init, "createContainer", &hooks.create_container)
-}
-
-fn run_hooks(init: &Init<'_>, list: &'static str, hooks: &[Hook]) -> Result<(), NativeError> {
-    if hooks.is_empty() {
-        return Ok(());
-    }
-    let mut state = init.state.clone();
-    state.pid = init.proc.own_pid().map_err(step("read our own pid"))?;
-    hooks::run(list, hooks, &state, init.plan.hook_timeout)
+    hooks::run("createContainer", &hooks.create_container, state, init.plan.hook_timeout)
 }
 
 /// Waits for `start` and executes the user's program.
-fn go(init: &Init<'_>, ready: payload::Ready<'_>, gate: &Gate) -> Result<Infallible, NativeError> {
+fn go(
+    init: &Init<'_>,
+    ready: payload::Ready<'_>,
+    state: &State,
+    gate: &Gate,
+) -> Result<Infallible, NativeError> {
     gate.wait().map_err(step("wait for start"))?;
     if let Some(hooks) = &init.files.spec.hooks {
-        run_hooks(init, "startContainer", &hooks.start_container)?;
+        hooks::run("startContainer", &hooks.start_container, state, init.plan.hook_timeout)?;
     }
     Err(NativeError::Init(ready.execute().to_string()))
 }

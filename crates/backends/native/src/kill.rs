@@ -36,7 +36,11 @@ pub(crate) fn kill(container: &Container, signal: i32, all: bool) -> Result<Fini
 /// Kills every process and waits until init is gone.
 pub(crate) fn end(container: &Container) -> Result<(), NativeError> {
     let room = RoomFile::read(&container.entry).map_err(step("read the container's state"))?;
-    room.cgroup.kill_all(libc::SIGKILL)?;
+    let has_ended = container.record.process.is_some_and(|init| !init.is_alive());
+    // With init ended all that shared its pid namespace: who is in the cgroup then is not ours.
+    if !(has_ended && room.own_pid_namespace) {
+        room.cgroup.kill_all(libc::SIGKILL)?;
+    }
     let Some(init) = container.record.process else { return Ok(()) };
     let Some(fd) = init.open().map_err(step("open init"))? else { return Ok(()) };
     // Init may have been on its way into the cgroup when its maker was killed.

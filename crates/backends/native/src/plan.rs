@@ -11,7 +11,7 @@ use lxcri_linux::payload::Payload;
 use lxcri_linux::sysctl;
 use lxcri_linux::terminal::Terminal;
 
-use crate::error::{NativeError, field, step};
+use crate::error::{NativeError, field};
 use crate::namespaces::Namespaces;
 use crate::payload::{Surroundings, translate};
 use crate::room_file::RoomFile;
@@ -60,10 +60,12 @@ impl<'c> Plan<'c> {
     }
 
     /// What later commands have to know.
-    pub(crate) fn room_file(&self, hooks: Option<&oci::Hooks>) -> RoomFile {
+    pub(crate) fn room_file(&self, boot_id: &str, hooks: Option<&oci::Hooks>) -> RoomFile {
         RoomFile {
             cgroup: self.cgroup.clone(),
+            boot_id: boot_id.to_owned(),
             own_pid_namespace: self.namespaces.is_new(Kind::Pid),
+            joins_keyring: self.payload.session_keyring.is_some(),
             has_poststart: hooks.is_some_and(|hooks| !hooks.poststart.is_empty()),
             has_poststop: hooks.is_some_and(|hooks| !hooks.poststop.is_empty()),
         }
@@ -79,7 +81,7 @@ pub(crate) fn terminal(console: std::os::fd::OwnedFd, process: &oci::Process) ->
 fn check_uts(spec: &oci::Spec, namespaces: &Namespaces) -> Result<(), NativeError> {
     for (name, value) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
         let is_set = value.as_ref().is_some_and(|value| !value.is_empty());
-        if is_set && !namespaces.has_own(Kind::Uts) {
+        if is_set && !namespaces.own_for_sysctl().uts {
             return Err(NativeError::Field {
                 field: name.to_owned(),
                 problem: "unable to set it without a uts namespace of the container's own"
@@ -94,16 +96,6 @@ fn check_sysctls(linux: &Linux, namespaces: &Namespaces) -> Result<(), NativeErr
     let own = namespaces.own_for_sysctl();
     for (key, value) in &linux.sysctl {
         sysctl::check(key, value, own).map_err(field("linux.sysctl"))?;
-    }
-    Ok(())
-}
-
-/// The caller's descriptors that are to be handed on must be there: a gap would be filled by one of
-/// ours.
-pub(crate) fn check_preserved(count: u32) -> Result<(), NativeError> {
-    for number in 3..3_u32.saturating_add(count) {
-        rustix::fs::readlink(format!("/proc/self/fd/{number}"), Vec::new())
-            .map_err(step(format!("--preserve-fds {count}: descriptor {number} is not open")))?;
     }
     Ok(())
 }

@@ -13,8 +13,12 @@ pub(crate) const NAME: &str = "native.json";
 pub(crate) struct RoomFile {
     /// The container's cgroup. Written before it is made, so that whatever was made is found.
     pub(crate) cgroup: Cgroup,
+    /// The boot it was made in: after another one the cgroup's name means nothing.
+    pub(crate) boot_id: String,
     /// Whether the kernel ends all processes with init: then one signal is enough.
     pub(crate) own_pid_namespace: bool,
+    /// Whether its processes get a session keyring of the container's own.
+    pub(crate) joins_keyring: bool,
     /// Whether `start` has poststart hooks to run, and so must read config.json.
     pub(crate) has_poststart: bool,
     /// Whether `delete` has poststop hooks to run.

@@ -54,7 +54,7 @@ impl Making {
             pid_file: self.pid_file.clone(),
             console_socket: self.console_socket.clone(),
             console: None,
-            preserve_fds: self.preserve_fds,
+            preserve_fds: program.preserve(self.preserve_fds)?,
             no_pivot: self.no_pivot,
             no_new_keyring: self.no_new_keyring,
             backend: program.options.backend.clone(),

@@ -177,7 +177,7 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
         pid_file: args.pid_file.clone(),
         console_socket: args.console_socket.clone(),
         console: theirs,
-        preserve_fds: args.preserve_fds,
+        preserve_fds: program.preserve(args.preserve_fds)?,
         ignore_paused: args.ignore_paused,
     };
     let sized = console.is_some();

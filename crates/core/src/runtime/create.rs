@@ -16,7 +16,7 @@ use crate::id::ContainerId;
 use crate::lifecycle::Status;
 use crate::oci::{Spec, SpecError};
 use crate::routing::{self, Question};
-use crate::store::{Record, SCHEMA};
+use crate::store::{Record, SCHEMA, StoreError};
 use crate::undo::Undo;
 
 /// How to make a container.
@@ -81,10 +81,14 @@ impl Runtime<'_> {
         create: Create<'_>,
         pid_file: Option<&Path>,
     ) -> Result<Container, Error> {
-        let (entry, _lock) = self.store.reserve(&record.id)?;
+        let (entry, lock) = self.store.reserve(&record.id)?;
         let mut undo = Undo::new();
         let to_remove = entry.clone();
-        undo.push("state directory", move || to_remove.remove());
+        let lock = &lock;
+        undo.push("state directory", move || {
+            // Deleted by force meanwhile, the id may be another container's.
+            if lock.is_current() { to_remove.remove() } else { Ok(()) }
+        });
         let mut container = Container { entry, record };
         container.entry.write_record(&container.record)?;
         container.entry.write("config.json", config)?;
@@ -93,6 +97,9 @@ impl Runtime<'_> {
         undo.push("container", move || backend.delete(&made));
         if let (Some(path), Some(init)) = (pid_file, container.record.process) {
             write_pid_file(path, init.pid)?;
+        }
+        if !lock.is_current() {
+            return Err(StoreError::NotFound { id: container.id().to_string() }.into());
         }
         container.record.status = Status::Created;
         container.entry.write_record(&container.record)?;

@@ -21,7 +21,7 @@ impl Runtime<'_> {
     fn delete_existing(&self, id: &ContainerId, force: bool) -> Result<(), Error> {
         let entry = self.store.open(id)?;
         let patience = if force { FORCE_PATIENCE } else { PATIENCE };
-        let _lock = match entry.lock(patience) {
+        let lock = match entry.lock(patience) {
             Err(StoreError::Busy { .. }) if force => {
                 log::warn!("{id}: another command holds the lock and does not end, going on");
                 None
@@ -37,7 +37,7 @@ impl Runtime<'_> {
         let (_, backend) = self.open_room(id.as_str(), &record.backend)?;
         let container = Container { entry, record };
         if !force {
-            let status = observe(&container, backend.as_ref())?.status;
+            let status = observe(&container, backend.as_ref(), lock.as_ref())?.status;
             status.allows(Verb::Delete).map_err(|refusal| Error::State {
                 id: id.to_string(),
                 refusal,

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::{Status, Verb};
 use crate::oci;
+use crate::store::Lock;
 
 /// A container that exists.
 #[derive(Debug)]
@@ -50,11 +51,20 @@ impl Found {
 impl Runtime<'_> {
     /// Finds a container. Takes no lock: what is found may change at once.
     pub fn find(&self, id: &ContainerId) -> Result<Found, Error> {
+        self.look_up(id, None)
+    }
+
+    /// Finds a container whose lock we hold.
+    pub(super) fn find_locked(&self, id: &ContainerId, lock: &Lock) -> Result<Found, Error> {
+        self.look_up(id, Some(lock))
+    }
+
+    fn look_up(&self, id: &ContainerId, lock: Option<&Lock>) -> Result<Found, Error> {
         let entry = self.store.open(id)?;
         let record = entry.record()?;
         let (_, backend) = self.open_room(id.as_str(), &record.backend)?;
         let container = Container { entry, record };
-        let observed = observe(&container, backend.as_ref())?;
+        let observed = observe(&container, backend.as_ref(), lock)?;
         Ok(Found { container, backend, observed })
     }
 
@@ -66,13 +76,18 @@ impl Runtime<'_> {
 
 /// What is true of a container now. A record of an earlier boot speaks of processes that are gone;
 /// one that says "creating" while nobody holds the lock was left by a create that was killed.
-pub(super) fn observe(container: &Container, backend: &dyn Backend) -> Result<Observed, Error> {
+/// With the lock in our hands nobody creates any more, and looking at it would let go of it.
+pub(super) fn observe(
+    container: &Container,
+    backend: &dyn Backend,
+    lock: Option<&Lock>,
+) -> Result<Observed, Error> {
     let stopped = Observed { status: Status::Stopped, process: None };
     if container.record.boot_id != super::create::boot_id()? {
         return Ok(stopped);
     }
     if container.record.status == Status::Creating {
-        if !container.entry.is_locked() {
+        if lock.is_some() || !container.entry.is_locked() {
             return Ok(stopped);
         }
         return Ok(Observed { status: Status::Creating, process: container.record.process });

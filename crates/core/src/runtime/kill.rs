@@ -12,7 +12,9 @@ impl Runtime<'_> {
     /// stopped container is fine: what outlived its init is meant.
     pub fn kill(&self, id: &ContainerId, signal: i32, all: bool) -> Result<Finish, Error> {
         let found = self.find(id)?;
-        if !all {
+        let same_boot = found.container.record.boot_id == super::create::boot_id()?;
+        // After another boot the cgroup of that name is somebody else's.
+        if !all || !same_boot {
             found.require(Verb::Kill)?;
         }
         found.backend.kill(&found.container, signal, all)

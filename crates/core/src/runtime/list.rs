@@ -32,7 +32,7 @@ impl Runtime<'_> {
                 let state = record.map_err(Error::from).and_then(|record| {
                     let (_, backend) = self.open_room(id.as_str(), &record.backend)?;
                     let mut container = Container { entry, record };
-                    let observed = observe(&container, backend.as_ref())?;
+                    let observed = observe(&container, backend.as_ref(), None)?;
                     container.record.process = observed.process;
                     Ok(container.state(observed.status))
                 });

@@ -11,16 +11,16 @@ use super::Found;
 impl Runtime<'_> {
     /// Freezes every process of a container.
     pub fn pause(&self, id: &ContainerId) -> Result<(), Error> {
-        let _lock = self.store.open(id)?.lock(PATIENCE)?;
-        let found = self.find(id)?;
+        let lock = self.store.open(id)?.lock(PATIENCE)?;
+        let found = self.find_locked(id, &lock)?;
         found.require(Verb::Pause)?;
         freezer(&found, "pause")?.pause(&found.container)
     }
 
     /// Thaws them.
     pub fn resume(&self, id: &ContainerId) -> Result<(), Error> {
-        let _lock = self.store.open(id)?.lock(PATIENCE)?;
-        let found = self.find(id)?;
+        let lock = self.store.open(id)?.lock(PATIENCE)?;
+        let found = self.find_locked(id, &lock)?;
         found.require(Verb::Resume)?;
         freezer(&found, "resume")?.resume(&found.container)
     }

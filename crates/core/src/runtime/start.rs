@@ -9,8 +9,8 @@ use crate::lifecycle::Verb;
 impl Runtime<'_> {
     /// Runs the user's program. The lock keeps two starts apart.
     pub fn start(&self, id: &ContainerId) -> Result<Finish, Error> {
-        let _lock = self.store.open(id)?.lock(PATIENCE)?;
-        let found = self.find(id)?;
+        let lock = self.store.open(id)?.lock(PATIENCE)?;
+        let found = self.find_locked(id, &lock)?;
         found.require(Verb::Start)?;
         found.backend.start(&found.container)
     }

@@ -12,8 +12,8 @@ impl Runtime<'_> {
     /// Applies what `resources` sets and leaves the rest. Fields that the room refuses at create
     /// are refused here, too, before anything is changed.
     pub fn update(&self, id: &ContainerId, resources: &Resources) -> Result<(), Error> {
-        let _lock = self.store.open(id)?.lock(PATIENCE)?;
-        let found = self.find(id)?;
+        let lock = self.store.open(id)?.lock(PATIENCE)?;
+        let found = self.find_locked(id, &lock)?;
         found.require(Verb::Update)?;
         let update = found.backend.update().map_err(|cannot| found.cannot("update", cannot))?;
         let (room, _) = self.open_room(id.as_str(), &found.container.record.backend)?;

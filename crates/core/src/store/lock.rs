@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
@@ -20,7 +20,8 @@ use crate::id::ContainerId;
 /// Held until dropped; the kernel lets go of it when the process dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 /// Pause between two tries. A lock is rarely waited for, and the kernel's own wait has no time-out.
@@ -47,10 +48,16 @@ impl Lock {
             }
         }
         if is_still(&file, path) {
-            Ok(Self { _file: file })
+            Ok(Self { file, path: path.to_owned() })
         } else {
             Err(StoreError::NotFound { id: id.to_string() })
         }
+    }
+
+    /// Whether the container is still the one that was locked: somebody who deleted it by force may
+    /// have made the id free for another.
+    pub fn is_current(&self) -> bool {
+        is_still(&self.file, &self.path)
     }
 
     /// Whether another process holds the lock of this file.

@@ -82,6 +82,9 @@ fn parse_cgroup_mount(
     let root = fields.nth(3).ok_or("no root")?;
     let mount_point = fields.next().ok_or("no mount point")?;
     let options = tail.split(|b| *b == b' ').nth(2).ok_or("no super block options")?;
+    if !root.starts_with(b"/") || !mount_point.starts_with(b"/") {
+        return Err("a path is not absolute");
+    }
     Ok(CgroupMount {
         root: unescape(root)?,
         mount_point: unescape(mount_point)?,

@@ -286,6 +286,11 @@ impl Options {
         self.data.iter().find(means_nothing).map(String::as_str)
     }
 
+    /// Words about the superblock, which a bind mount does not have to itself.
+    pub fn superblock_words(&self) -> impl Iterator<Item = &str> {
+        self.data.iter().map(String::as_str).filter(|word| SUPERBLOCK_WORDS.contains(word))
+    }
+
     /// Options for the filesystem, as key and value.
     pub fn data(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.data.iter().map(|word| match word.split_once('=') {

@@ -9,6 +9,7 @@ use rustix::process::{Gid, Uid};
 use rustix::thread;
 
 use super::{CapabilitySets, Payload, PayloadError, chained, step};
+use crate::beneath::Root;
 use crate::capability::{self, Set};
 
 /// Most of a passwd file that is read, in bytes: it comes from an image.
@@ -80,10 +81,10 @@ fn setgroups_are_denied() -> bool {
 
 /// Makes the working directory where the image lacks it, while we are still root, as runc does.
 pub(super) fn make_cwd(cwd: &Path) -> Result<(), PayloadError> {
-    if cwd.exists() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(cwd).map_err(step(format!("make working directory {}", cwd.display())))
+    Root::open(Path::new("/"))
+        .and_then(|root| root.make_directory(cwd))
+        .map(drop)
+        .map_err(step(format!("make working directory {}", cwd.display())))
 }
 
 /// Enters the working directory as the container's user and makes sure that it lies inside the

@@ -43,17 +43,6 @@ fn word(error: &io::Error) -> String {
     }
 }
 
-impl LookupError {
-    /// Whether the file is not there at all (a shell's code 127, not 126).
-    pub fn is_not_found(&self) -> bool {
-        match self {
-            Self::NotInPath { .. } => true,
-            Self::Unusable { problem, .. } => *problem == "no such file or directory",
-            Self::Execute { source, .. } => source.kind() == io::ErrorKind::NotFound,
-        }
-    }
-}
-
 /// Where programs are looked for when the environment has no `PATH` at all, as containerd's `ctr`
 /// makes bundles.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

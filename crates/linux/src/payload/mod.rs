@@ -10,7 +10,7 @@ mod lookup;
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -110,9 +110,21 @@ impl Payload {
     /// the container's root and namespaces, with the rights of the namespace's root. Without a
     /// `proc` of the caller's, one is made where it is needed: a process that the container can see
     /// must not hold the host's.
-    pub fn become_it(&self, proc: Option<&Proc>) -> Result<Ready<'_>, PayloadError> {
+    ///
+    /// Closes every descriptor but the preserved ones and `keep` before any path of the container
+    /// is looked at, because `/proc/self/fd/N/..` would lead through them (CVE-2024-21626). The
+    /// caller must not drop what owned them: it ends by [`crate::clone::end`].
+    pub fn become_it(
+        &self,
+        proc: Option<&Proc>,
+        keep: &[RawFd],
+    ) -> Result<Ready<'_>, PayloadError> {
         crate::syscall::reset_signals().map_err(step("reset signals"))?;
         self.set_process_attributes(proc)?;
+        // The log may be a file of the host's, and is closed with the rest.
+        log::set_max_level(log::LevelFilter::Off);
+        crate::syscall::close_from_except(3 + self.preserve_fds, keep)
+            .map_err(step("close descriptors"))?;
         let mut environment = self.env.clone();
         identity::add_home(&mut environment, self.uid);
         // Loading a filter needs CAP_SYS_ADMIN or no_new_privs; without the latter it must happen
@@ -177,7 +189,7 @@ impl Payload {
         if let Some(mask) = self.umask {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask & 0o777));
         }
-        crate::syscall::close_on_exec_from(3 + self.preserve_fds).map_err(step("close descriptors"))
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use lxcri_core::oci::Mount;
 use lxcri_linux::beneath::host_path_is_directory;
 use lxcri_linux::mount::{self, Attributes, Options, Propagation, PropagationKind};
 
+use super::proc_guard;
 use super::sources::{Plan, Source, is_recursive};
 use crate::error::{NativeError, step};
 
@@ -21,6 +22,13 @@ pub(super) fn open(
     let is_directory = host_path_is_directory(&source).map_err(say("open mount source"))?;
     let tree =
         mount::clone_host_tree(&source, is_recursive(options)).map_err(say("open mount source"))?;
+    proc_guard::check_source(&tree, mount)?;
+    for word in options.superblock_words() {
+        log::warn!(
+            "{}: mount option {word:?} is ignored: it cannot be changed for a bind mount",
+            mount.destination.display()
+        );
+    }
     for (propagation, recursive) in propagations(plan, options) {
         mount::set_attributes(&tree, recursive, Attributes::default(), Some(propagation))
             .map_err(say("set the propagation of"))?;

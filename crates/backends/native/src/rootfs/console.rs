@@ -6,6 +6,7 @@ use std::path::Path;
 use lxcri_linux::beneath::Root;
 use lxcri_linux::mount;
 
+use super::proc_guard;
 use crate::error::{NativeError, step};
 
 /// Binds the terminal's slave onto /dev/console.
@@ -13,5 +14,6 @@ pub(crate) fn mount_console(root: &Root, slave: &OwnedFd) -> Result<(), NativeEr
     let path = Path::new("/dev/console");
     let tree = mount::clone_tree(slave, "", false).map_err(step("open the terminal's mount"))?;
     let target = root.make_file(path).map_err(step("make /dev/console"))?;
+    proc_guard::refuse_inside(&target, path)?;
     super::attach(&tree, &target, path)
 }

@@ -3,15 +3,16 @@
 //! host's are bound.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use lxcri_core::oci::Device;
 use lxcri_linux::beneath::Root;
 use lxcri_linux::mount;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::proc_guard;
 use super::sources::Plan;
 use crate::error::{NativeError, step};
 
@@ -121,6 +122,7 @@ pub(super) fn populate(
         match bound {
             Some(tree) => {
                 let target = root.make_file(&node.path).map_err(say())?;
+                proc_guard::refuse_inside(&target, &node.path)?;
                 mount::attach(tree, target).map_err(io::Error::other).map_err(say())?;
             }
             None => make_node(root, node).map_err(say())?,
@@ -139,21 +141,24 @@ fn make_node(root: &Root, node: &Node) -> io::Result<()> {
     let (parent, name) = root.make_parent(&node.path)?;
     let mode = Mode::from_raw_mode(node.mode);
     match rustix::fs::mknodat(&parent, name, node.kind, mode, node.device) {
-        Err(Errno::EXIST) => {
-            // What is there may be the image's own node; anything else it must not pretend to be.
-            let found = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let same = FileType::from_raw_mode(found.st_mode) == node.kind
-                && (node.kind == FileType::Fifo || found.st_rdev == node.device);
-            if !same {
-                return Err(Errno::EXIST.into());
-            }
-        }
-        result => result?,
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // Held by descriptor from here on: another container may share this directory and swap it.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(&parent, name, flags, Mode::empty())?;
+    let found = rustix::fs::fstat(&made)?;
+    // What was there may be the image's own node; anything else it must not pretend to be.
+    let same = FileType::from_raw_mode(found.st_mode) == node.kind
+        && (node.kind == FileType::Fifo || found.st_rdev == node.device);
+    if !same {
+        return Err(Errno::EXIST.into());
     }
     let (uid, gid) = (Uid::from_raw(node.owner.0), Gid::from_raw(node.owner.1));
-    rustix::fs::chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-    // chown(2) clears set-user-id bits, and mknod(2) obeys the umask.
-    Ok(rustix::fs::chmodat(&parent, name, mode, AtFlags::empty())?)
+    rustix::fs::chownat(&made, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
+    // mknod(2) made it as the umask, which is empty here, allows; chown(2) clears set-user-id bits,
+    // and an image's node has a mode of its own. /proc is the host's still.
+    Ok(rustix::fs::chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), mode)?)
 }
 
 fn link(root: &Root, path: &str, target: &str) -> io::Result<()> {

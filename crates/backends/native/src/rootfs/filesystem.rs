@@ -3,7 +3,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use lxcri_core::oci::Mount;
+use lxcri_linux::beneath::Root;
 use lxcri_linux::mount::{self, Attributes, MountError, Options};
+
+use rustix::fs::OFlags;
 
 use super::copy_up::copy_up;
 use crate::error::{NativeError, step};
@@ -16,6 +19,7 @@ pub(super) fn mount(
     kind: &str,
     mount: &Mount,
     options: &Options,
+    root: &Root,
     target: &OwnedFd,
 ) -> Result<(), NativeError> {
     let say = || step(format!("mount {kind} onto {}", mount.destination.display()));
@@ -25,7 +29,11 @@ pub(super) fn mount(
     let options = &for_kind(kind, options, mount, target)?;
     if mount::needs_legacy_mount(options) {
         mount::legacy_mount(kind, source, options, target.as_fd()).map_err(say())?;
-        return Ok(());
+        let mounted = root.open_existing(&mount.destination, OFlags::PATH);
+        let mounted = mounted.map_err(step(format!("open {}", mount.destination.display())))?;
+        mount::set_attributes(&mounted, false, options.attributes(), None)
+            .map_err(step(format!("set the options of {}", mount.destination.display())))?;
+        return finish(&mounted, options).map_err(say());
     }
     let tree = mount::new_filesystem(kind, source, options)
         .or_else(|error| without_group(kind, mount, error))

@@ -1,5 +1,5 @@
-//! What mounts need from the host, opened while nothing of the container exists yet: a source that
-//! is missing or an option that nobody knows fails `create` before anything is made.
+//! What mounts need from the host: judged before anything is made, opened before init exists. What
+//! only a filesystem itself can judge, such as an option of tmpfs, fails when init mounts it.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -83,7 +83,9 @@ pub(crate) fn check(create: &Create<'_>) -> Result<(), NativeError> {
         } else if mount.kind.as_deref().is_none_or(str::is_empty) {
             return Err(wrong(".type", "is missing, and the options do not say bind".to_owned()));
         }
-        proc_guard::check_destination(mount).map_err(|problem| wrong(".destination", problem))?;
+        let is_bind = is_bind(mount, &options);
+        proc_guard::check_destination(mount, is_bind)
+            .map_err(|problem| wrong(".destination", problem))?;
     }
     if let Some(word) = create.spec.linux().rootfs_propagation.as_deref()
         && !word.is_empty()
@@ -147,7 +149,7 @@ pub(super) fn apply(
         }
         Source::Filesystem { kind, options } => {
             let target = open(true)?;
-            filesystem::mount(&kind, mount, &options, &target)
+            filesystem::mount(&kind, mount, &options, root, &target)
         }
         Source::Cgroup(options) => cgroup::mount(plan, root, mount, &options, &open(true)?),
     }
