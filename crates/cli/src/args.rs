@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// Make cgroups through systemd; `cgroupsPath` is then `slice:prefix:name`
     #[arg(long)]
     pub(crate) systemd_cgroup: bool,
-    /// Go on where rights for cgroups are missing
+    /// Whether we lack root's rights: the native backend then refuses, crun goes on without cgroups
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) rootless: Rootless,
     /// Read this configuration file and no other

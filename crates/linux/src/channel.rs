@@ -2,7 +2,7 @@
 //! closes by itself when either side dies or executes a program.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -36,6 +36,13 @@ impl Channel {
             None,
         )?;
         Ok((Self(ours), Self(theirs)))
+    }
+
+    /// Closes the copy of this end that a cloned child has: held there, it would keep the line open
+    /// after its owner's death. Only for a child that never returns to what owns the value.
+    pub fn close_copy(&self) -> io::Result<()> {
+        let fd = u32::try_from(self.0.as_raw_fd()).map_err(io::Error::other)?;
+        crate::syscall::close_in_child(fd)
     }
 
     /// Sends one message, by write(2): a container's system call filter, which may be in force by

@@ -109,6 +109,16 @@ impl fmt::Display for Signal {
     }
 }
 
+/// A signal that asks this process to end and waits because it is blocked (sigpending(2)). Whoever
+/// blocks signals to hand them on later has to look for these during anything long.
+pub fn pending_end() -> Option<Signal> {
+    let pending = forward::pending().ok()?;
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT]
+        .into_iter()
+        .find(|number| pending.blocks(*number))
+        .map(Signal)
+}
+
 /// Every name that [`Signal::parse`] takes besides the real-time ones, with `SIG`.
 #[must_use]
 pub fn names() -> Vec<String> {

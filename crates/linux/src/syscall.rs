@@ -58,6 +58,11 @@ pub(crate) fn close_from_except(first: u32, keep: &[RawFd]) -> io::Result<()> {
     close_range(next, u32::MAX)
 }
 
+/// Closes one descriptor of a cloned child.
+pub(crate) fn close_in_child(fd: u32) -> io::Result<()> {
+    close_range(fd, fd)
+}
+
 fn close_range(first: u32, last: u32) -> io::Result<()> {
     if first > last || last == u32::MAX && first == u32::MAX {
         return Ok(());

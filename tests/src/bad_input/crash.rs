@@ -9,13 +9,14 @@ use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::process;
+use lxcri_testkit::process::Started;
 use lxcri_testkit::skip;
 
 use crate::registry::cases;
 
 cases!("crash": corrupt_state, truncated_state, foreign_state, empty_directory, other_boot,
     killed_create, killed_start, killed_run, killed_delete, init_killed_before_start,
-    cgroup_gone, rootfs_gone);
+    cgroup_gone, rootfs_gone, init_ends_with_its_maker, run_can_be_interrupted);
 
 /// The state file of a container: ours and runc's have the same name, crun's is `status`.
 fn state_file(room: &Room, id: &str) -> PathBuf {
@@ -210,4 +211,39 @@ fn rootfs_gone(room: &Room) -> Verdict {
     container.becomes("stopped")?;
     fs::remove_dir_all(&bundle.dir)?;
     container.delete()
+}
+
+/// Starts a command that is busy with a hook for as long as `seconds`.
+fn busy_with_hook(room: &Room, command: &str, seconds: u32) -> Verdict<(Started, String)> {
+    only_ours(room)?;
+    let mut bundle = room.script("exec sleep 1000")?;
+    bundle.hook("createRuntime", &format!("touch {}/begun; sleep {seconds}", room.dir().display()));
+    bundle.write()?;
+    let (id, dir) = (room.id(), bundle.dir.to_string_lossy().into_owned());
+    let started = room.start_call(&[command, "--bundle", &dir, &id])?;
+    process::until("the hook", || room.dir().join("begun").exists())?;
+    Ok((started, id))
+}
+
+/// Init waits for its maker; nobody else can tell it to go on.
+fn init_ends_with_its_maker(room: &Room) -> Verdict {
+    let (started, id) = busy_with_hook(room, "create", 1)?;
+    started.kill()?;
+    process::until("the end of the hook and of init", || {
+        process::reap_orphans();
+        lxcri_testkit::machine::Machine::processes().is_empty()
+    })?;
+    room.call(&["delete", "--force", &id])?.ok()?;
+    Ok(())
+}
+
+/// A hook that hangs must not make `run` deaf to control-c.
+fn run_can_be_interrupted(room: &Room) -> Verdict {
+    let (started, id) = busy_with_hook(room, "run", 600)?;
+    process::signal(started.pid(), rustix::process::Signal::INT);
+    let ended = started.wait(Duration::from_secs(20))?;
+    let said = fs::read_to_string(ended.stderr_file)?;
+    ensure!(said.contains("interrupted by SIGINT"), "{said}");
+    room.call(&["state", &id])?.refuses(&["does not exist"])?;
+    Ok(())
 }

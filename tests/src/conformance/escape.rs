@@ -1,6 +1,7 @@
 //! Known ways out of a container.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use lxcri_testkit::Bundle;
@@ -15,7 +16,7 @@ use serde_json::json;
 use crate::registry::cases;
 
 cases!("escape": own_program, program_of_exec, cwd_in_descriptor, path_through_descriptor, cwd_of_exec_in_descriptor,
-    masked_path_is_link, console_is_link, proc_is_link, exec_is_not_traceable,
+    masked_path_is_link, masked_file_spares_the_host, console_is_link, proc_is_link, exec_is_not_traceable,
     exec_holds_nothing_of_the_host, dev_is_link);
 
 /// CVE-2019-5736: the process is the runtime's own program by way of /proc/self/exe, and opens it for
@@ -159,6 +160,23 @@ fn proc_is_link(room: &Room) -> Verdict {
     // runc refuses; whoever goes on must at least not take the image's files for the kernel's.
     let real = Path::new(&bundle.rootfs()).join("elsewhere/self/attr").is_dir();
     ensure!(real, "the image was changed: {finished}");
+    Ok(())
+}
+
+/// What hides a file is a node of the host's, whose mode and times must stay out of reach.
+fn masked_file_spares_the_host(room: &Room) -> Verdict {
+    let before = fs::metadata("/dev/null")?;
+    let script = "for p in /proc/keys /proc/timer_list /etc/hidden; do chmod 1666 $p; \
+                  chown 7:7 $p; touch -t 203001010101 $p; done 2>/dev/null; true";
+    let mut bundle = room.script(script)?;
+    bundle.file("etc/hidden", "x", 0o644)?;
+    bundle.push("/linux/maskedPaths", json!("/etc/hidden"));
+    bundle.capabilities(&["CAP_CHOWN", "CAP_FOWNER"]).readonly_root(false);
+    room.run(&bundle)?.ok()?;
+    let after = fs::metadata("/dev/null")?;
+    ensure_eq!(after.mode(), before.mode(), "mode of the host's /dev/null");
+    ensure_eq!((after.uid(), after.gid()), (before.uid(), before.gid()), "owner");
+    ensure!(after.mtime() < 1_893_000_000, "times of the host's /dev/null");
     Ok(())
 }
 

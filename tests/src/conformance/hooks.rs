@@ -284,7 +284,7 @@ fn join_of_network(room: &Room) -> Verdict {
 /// What an earlier hook set up, the poststop hooks take down, also when create fails after it.
 fn poststop_after_failed_create(room: &Room) -> Verdict {
     if room.runtime.executor != Executor::Native {
-        skip!("{}: not every program runs them", room.runtime.executor);
+        skip!("{}: not every driven program runs them", room.runtime.executor);
     }
     let log = log_dir(room)?.join("poststop");
     let mut bundle = room.script("echo must not run")?;

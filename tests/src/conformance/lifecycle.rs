@@ -18,7 +18,7 @@ use crate::registry::cases;
 
 cases!("lifecycle": full, created_process_waits, state_fields, pid_file, annotations, run_detached,
     run_detached_keeps_streams, run_deletes, run_keep, kill_default, kill_by_name_and_number,
-    kill_unknown_signal, kill_stopped, kill_all, kill_created, delete_force_running,
+    kill_unknown_signal, kill_by_zero, no_pivot, kill_stopped, kill_all, kill_created, delete_force_running,
     delete_force_created, delete_force_unknown, delete_force_paused, delete_running_is_refused,
     delete_unknown, start_twice, start_unknown, start_stopped, create_twice, id_can_be_used_again, pause,
     pause_of_paused, kill_paused, list_table, list_json, list_quiet, list_empty, list_many, ps_json, ps_table,
@@ -588,5 +588,25 @@ fn many_ids(room: &Room) -> Verdict {
     for id in ["a", "A-b_c.d+e", "0", "_x", &"x".repeat(64)] {
         room.call(&["run", "--bundle", &dir, id])?.ok()?;
     }
+    Ok(())
+}
+
+/// Signal 0 only asks whether the process is there (kill(2)).
+fn kill_by_zero(room: &Room) -> Verdict {
+    let bundle = room.script("exec sleep 1000")?;
+    let container = room.running(&bundle)?;
+    container.kill("0")?;
+    container.becomes("running")?;
+    container.end()
+}
+
+fn no_pivot(room: &Room) -> Verdict {
+    let bundle = room.script("echo in; ls /")?;
+    bundle.write()?;
+    let dir = bundle.dir.to_string_lossy();
+    let id = room.id();
+    let finished = room.call(&["run", "--no-pivot", "--bundle", &dir, &id])?.ok()?;
+    ensure!(finished.stdout.starts_with("in\n"), "{finished}");
+    ensure!(!finished.stdout.contains("boot"), "the host's root: {finished}");
     Ok(())
 }

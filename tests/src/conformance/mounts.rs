@@ -23,7 +23,7 @@ cases!("mounts": proc, tmpfs, tmpfs_copies_up, bind, bind_readonly, bind_file, b
     bind_relative_source, bind_without_type, rbind, options, options_undone, option_defaults, options_of_new_mounts, order,
     propagation_private, propagation_shared, propagation_slave, propagation_unbindable,
     target_through_symlink, target_through_absolute_symlink, target_is_symlink_out, missing_source,
-    devpts, mqueue, shm, sysfs, cgroup, recursive_readonly, only_proc_at_proc);
+    devpts, mqueue, shm, sysfs, cgroup, recursive_readonly, only_proc_at_proc, root_is_no_mount_point);
 
 /// One line of mountinfo (proc_pid_mountinfo(5)).
 #[derive(Debug, Default)]
@@ -471,5 +471,15 @@ fn only_proc_at_proc(room: &Room) -> Verdict {
     let mut bundle = room.script("true")?;
     bundle.mount("tmpfs", "tmpfs", "/proc/../proc", &[]);
     room.run(&bundle)?.refuses(&["only proc"])?;
+    Ok(())
+}
+
+fn root_is_no_mount_point(room: &Room) -> Verdict {
+    if room.runtime.executor != Executor::Native {
+        skip!("{} judges that by itself", room.runtime.executor);
+    }
+    let mut bundle = room.script("true")?;
+    bundle.mount("tmpfs", "tmpfs", "/", &[]);
+    room.run(&bundle)?.refuses(&["mounts", "root"])?;
     Ok(())
 }

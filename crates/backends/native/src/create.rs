@@ -63,7 +63,7 @@ pub(crate) fn create(
     let state = container.state(Status::Creating);
     let proc = Proc::open().map_err(step("open /proc"))?;
     let init = Init { plan: &plan, files, state, proc };
-    let child = spawn(init, sources, theirs, gate, &mut undo)?;
+    let child = spawn(init, sources, (&ours, theirs), gate, &mut undo)?;
     let hooks = create.spec.hooks.as_ref().map(|hooks| (hooks, hooks_ran.as_ref()));
     see_through(container, hooks, &plan, &child, &ours)?;
     undo.commit();
@@ -74,7 +74,7 @@ pub(crate) fn create(
 fn spawn(
     init: Init<'_>,
     sources: Sources,
-    theirs: Channel,
+    (ours, theirs): (&Channel, Channel),
     gate: Gate,
     undo: &mut Undo<'_>,
 ) -> Result<Rc<Child>, NativeError> {
@@ -83,7 +83,10 @@ fn spawn(
     let directory = plan.cgroup.dir_fd()?;
     let own_pids = namespaces.joins(Kind::Pid).map(enter_pids).transpose()?;
     let flags = namespaces.clone_flags();
-    let run = move || init::main(&init, sources, theirs, gate);
+    let run = move || match ours.close_copy() {
+        Ok(()) => init::main(&init, sources, theirs, gate),
+        Err(_) => lxcri_linux::clone::end(1),
+    };
     let cgroup = directory.as_ref().map(AsFd::as_fd);
     let child = match namespaces.joins(Kind::User) {
         None => clone_into(flags, cgroup, run),

@@ -21,9 +21,11 @@ pub(crate) fn delete(container: &Container, hook_timeout: Option<Duration>) -> R
         return Ok(());
     }
     let room = RoomFile::read(&container.entry)?;
+    let had_ended = crate::kill::has_ended_with_all(container, &room);
     crate::kill::end(container)?;
     let left = room.cgroup.pids().map_err(NativeError::from)?;
-    if left.is_empty() {
+    // What was just killed may take a moment to go; removing waits for it.
+    if left.is_empty() || !had_ended {
         room.cgroup.remove().map_err(NativeError::from)?;
     } else {
         // Another container was put into the same cgroup after ours had ended.

@@ -5,10 +5,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lxcri_core::oci::{Hook, Hooks, State};
 use lxcri_linux::process::{Ended, PidFd};
+use lxcri_linux::signal;
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal};
 
@@ -85,20 +86,43 @@ pub(crate) fn check(hooks: &Hooks) -> Result<(), NativeError> {
 fn wait(mut child: Child, timeout: Option<Duration>) -> Result<Ended, String> {
     let text = |error: std::io::Error| error.to_string();
     let pid = child.id().cast_signed();
-    // By descriptor and not by /proc, which inside a container may be the host's or missing.
-    let in_time = PidFd::of_child(pid).and_then(|fd| fd.wait_for_end(timeout)).map_err(text)?;
-    if !in_time {
+    if let Err(why) = wait_in_time(pid, timeout) {
         if let Some(group) = Pid::from_raw(pid) {
             // It may have ended this very moment.
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
         child.wait().map_err(text)?;
-        let seconds = timeout.unwrap_or_default().as_secs_f64();
-        return Err(format!("killed after its timeout of {seconds} s"));
+        return Err(why);
     }
     let status = child.wait().map_err(text)?;
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
     Ok(signal.map_or_else(|| Ended::Exited(status.code().unwrap_or(-1)), Ended::Killed))
+}
+
+/// How often a hook's waiter looks whether it is asked to end itself.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Waits for the end of a hook; an error says why it must not go on. By descriptor and not by
+/// /proc, which inside a container may be the host's or missing.
+fn wait_in_time(pid: i32, timeout: Option<Duration>) -> Result<(), String> {
+    let fd = PidFd::of_child(pid).map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    loop {
+        let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
+        let patience = left.map_or(GLANCE, |left| left.min(GLANCE));
+        if fd.wait_for_end(Some(patience)).map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+        if left.is_some_and(|left| left.is_zero()) {
+            let seconds = timeout.unwrap_or_default().as_secs_f64();
+            return Err(format!("killed after its timeout of {seconds} s"));
+        }
+        // A foreground `run` has its signals blocked, to forward them; there is nobody to forward
+        // them to yet.
+        if let Some(signal) = signal::pending_end() {
+            return Err(format!("interrupted by {signal}"));
+        }
+    }
 }
 
 fn memory_file(content: &[u8]) -> std::io::Result<File> {

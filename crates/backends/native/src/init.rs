@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use lxcri_core::lifecycle::Status;
 use lxcri_core::oci::State;
 use lxcri_linux::channel::{Channel, Message};
 use lxcri_linux::namespace::{self, Kind};
@@ -196,7 +197,8 @@ fn go(
 ) -> Result<Infallible, NativeError> {
     gate.wait().map_err(step("wait for start"))?;
     if let Some(hooks) = &init.files.spec.hooks {
-        hooks::run("startContainer", &hooks.start_container, state, init.plan.hook_timeout)?;
+        let state = State { status: Status::Created, ..state.clone() };
+        hooks::run("startContainer", &hooks.start_container, &state, init.plan.hook_timeout)?;
     }
     Err(NativeError::Init(ready.execute().to_string()))
 }

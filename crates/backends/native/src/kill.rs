@@ -23,6 +23,10 @@ pub(crate) fn kill(container: &Container, signal: i32, all: bool) -> Result<Fini
     let gone = || NativeError::NotRunning(container.id().to_string());
     let init = container.record.process.ok_or_else(gone)?;
     let fd = init.open().map_err(step("open init"))?.ok_or_else(gone)?;
+    if signal == 0 {
+        // Only asks whether it is there (kill(2)).
+        return Ok(Finish::Done);
+    }
     if !fd.signal(signal).map_err(step(format!("send signal {signal}")))? {
         return Err(gone().into());
     }
@@ -36,11 +40,10 @@ pub(crate) fn kill(container: &Container, signal: i32, all: bool) -> Result<Fini
 /// Kills every process and waits until init is gone.
 pub(crate) fn end(container: &Container) -> Result<(), NativeError> {
     let room = RoomFile::read(&container.entry).map_err(step("read the container's state"))?;
-    let has_ended = container.record.process.is_some_and(|init| !init.is_alive());
-    // With init ended all that shared its pid namespace: who is in the cgroup then is not ours.
-    if !(has_ended && room.own_pid_namespace) {
-        room.cgroup.kill_all(libc::SIGKILL)?;
+    if has_ended_with_all(container, &room) {
+        return Ok(());
     }
+    room.cgroup.kill_all(libc::SIGKILL)?;
     let Some(init) = container.record.process else { return Ok(()) };
     let Some(fd) = init.open().map_err(step("open init"))? else { return Ok(()) };
     // Init may have been on its way into the cgroup when its maker was killed.
@@ -49,4 +52,10 @@ pub(crate) fn end(container: &Container) -> Result<(), NativeError> {
         return Ok(());
     }
     Err(NativeError::Init(format!("{init} does not end within {} s", PATIENCE.as_secs())))
+}
+
+/// Whether init has ended, and with it everybody in its pid namespace: who is in the cgroup then is
+/// not ours.
+pub(crate) fn has_ended_with_all(container: &Container, room: &RoomFile) -> bool {
+    room.own_pid_namespace && container.record.process.is_some_and(|init| !init.is_alive())
 }

@@ -116,6 +116,10 @@ const CONFIG_MAX: u64 = 16 << 20;
 /// Whether the bundle asks for a terminal. What cannot be read says nothing here: `create` reads it
 /// again and tells what is wrong.
 fn wants_terminal(config: &Path) -> bool {
+    // Anything but a file is refused, with its reason, when the container is made.
+    if !std::fs::metadata(config).is_ok_and(|metadata| metadata.is_file()) {
+        return false;
+    }
     let mut text = Vec::new();
     let read =
         std::fs::File::open(config).and_then(|file| file.take(CONFIG_MAX).read_to_end(&mut text));

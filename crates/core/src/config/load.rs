@@ -59,7 +59,11 @@ pub fn check(schema: &Schema, paths: &[PathBuf]) -> Vec<Problem> {
     let mut loader = Loader::new(schema);
     for path in paths {
         if path.is_dir() {
+            let before = loader.config.files.len() + loader.problems.len();
             loader.read_directory(path);
+            if loader.config.files.len() + loader.problems.len() == before {
+                loader.report_file(path, Fault::NoFiles);
+            }
         } else {
             loader.read_named(path);
         }

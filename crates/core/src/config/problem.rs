@@ -52,11 +52,14 @@ impl fmt::Display for Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The file or directory cannot be opened or read.
-    #[error("cannot read: {0}")]
+    #[error("cannot read: {}", word(.0))]
     Unreadable(#[from] std::io::Error),
     /// A directory, a device, a fifo where a file should be.
     #[error("is {0}, not a file")]
     NotAFile(&'static str),
+    /// A directory to check that holds nothing to check.
+    #[error("holds neither config.toml nor conf.d/*.toml")]
+    NoFiles,
     /// More bytes than any configuration has.
     #[error("is larger than {limit} bytes, which no configuration needs")]
     TooLarge {
@@ -162,3 +165,11 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// The kernel's answer in the words of C and of every other message here.
+fn word(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
@@ -175,13 +176,18 @@ const CONFIG_MAX: u64 = 16 << 20;
 fn read_config(path: &Path) -> Result<Vec<u8>, SpecError> {
     use std::io::Read;
     let read_error = |source| SpecError::Read { path: path.to_owned(), source };
-    let file = match std::fs::File::open(path) {
+    // Without O_NONBLOCK a fifo would be waited at for ever.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = match std::fs::File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(SpecError::Missing { path: path.to_owned() });
         }
         Err(error) => return Err(read_error(error)),
     };
+    if !file.metadata().map_err(read_error)?.is_file() {
+        return Err(read_error(io::Error::other("not a regular file")));
+    }
     let mut bytes = Vec::new();
     file.take(CONFIG_MAX + 1).read_to_end(&mut bytes).map_err(read_error)?;
     if bytes.len() as u64 > CONFIG_MAX {

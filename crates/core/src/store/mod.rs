@@ -23,6 +23,8 @@ pub use entry::Entry;
 pub use lock::Lock;
 pub use record::{Record, SCHEMA};
 
+use rustix::fs::FileType;
+
 use crate::id::ContainerId;
 
 /// All containers below one `--root`.
@@ -122,9 +124,11 @@ impl Store {
     /// An existing container.
     pub fn open(&self, id: &ContainerId) -> Result<Entry, StoreError> {
         let entry = self.entry(id);
-        match rustix::fs::stat(entry.path()) {
-            Ok(_) => Ok(entry),
-            Err(rustix::io::Errno::NOENT) => Err(StoreError::NotFound { id: id.to_string() }),
+        match rustix::fs::lstat(entry.path()) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => Ok(entry),
+            Ok(_) | Err(rustix::io::Errno::NOENT) => {
+                Err(StoreError::NotFound { id: id.to_string() })
+            }
             Err(error) => Err(StoreError::io("read state directory", entry.path())(error.into())),
         }
     }
@@ -139,7 +143,12 @@ impl Store {
         };
         let mut ids = Vec::new();
         for item in items {
-            let name = item.map_err(error)?.file_name();
+            let item = item.map_err(error)?;
+            // A link or a file in our root is a stranger's.
+            if !item.file_type().map_err(error)?.is_dir() {
+                continue;
+            }
+            let name = item.file_name();
             ids.extend(name.to_str().and_then(|name| name.parse::<ContainerId>().ok()));
         }
         ids.sort();
@@ -186,6 +195,10 @@ mod tests {
         store.reserve(&"b".parse().unwrap()).unwrap();
         store.reserve(&"a".parse().unwrap()).unwrap();
         std::fs::create_dir(store.root().join("not an id")).unwrap();
+        std::fs::write(store.root().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("a", store.root().join("link")).unwrap();
+        let opened = store.open(&"link".parse().unwrap());
+        assert!(matches!(opened, Err(StoreError::NotFound { .. })));
         let ids: Vec<_> = store.list().unwrap().iter().map(|e| e.id().to_string()).collect();
         assert_eq!(ids, ["a", "b"]);
     }

@@ -195,14 +195,6 @@ pub fn pivot_into(root: impl AsFd) -> Result<(), MountError> {
     rustix::process::chdir("/").map_err(io_error("chdir /"))
 }
 
-/// Moves the tree behind `root` over `/` and enters it, where pivot_root(2) cannot work because
-/// `/` is the kernel's first root (an initramfs).
-pub fn move_over_root(root: impl AsFd) -> Result<(), MountError> {
-    rustix::process::fchdir(root.as_fd()).map_err(io_error("fchdir"))?;
-    rustix::mount::mount_move(".", "/").map_err(io_error("move root"))?;
-    enter(root)
-}
-
 /// chroot(2) into an open directory.
 pub fn enter(root: impl AsFd) -> Result<(), MountError> {
     rustix::process::fchdir(root.as_fd()).map_err(io_error("fchdir"))?;

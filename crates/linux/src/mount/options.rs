@@ -178,6 +178,12 @@ impl Attributes {
         Self { set: RDONLY, clear: 0 }
     }
 
+    /// Read-only, without programs and set-user-id: for what covers a path. Devices stay usable,
+    /// because the cover of a file is one.
+    pub fn cover() -> Self {
+        Self { set: RDONLY | NOSUID | NOEXEC, clear: 0 }
+    }
+
     /// Without devices, programs and set-user-id, read-only where asked: for what we mount to hide
     /// things.
     pub fn inert(read_only: bool) -> Self {

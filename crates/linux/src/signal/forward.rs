@@ -38,6 +38,16 @@ impl std::fmt::Debug for Mask {
     }
 }
 
+/// The signals that wait for this thread or process.
+pub(super) fn pending() -> io::Result<Mask> {
+    let mut set = Mask::empty();
+    // SAFETY: the set is initialised and written to while it lives.
+    match unsafe { libc::sigpending(&raw mut set.0) } {
+        0 => Ok(set),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 impl Mask {
     /// The set of the calling thread.
     ///

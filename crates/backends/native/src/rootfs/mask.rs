@@ -87,6 +87,9 @@ impl Cover {
             self.null = Some(fd);
         }
         let null = self.null.as_ref().ok_or_else(|| io::Error::other("no /dev/null"))?;
-        mount::clone_tree(null, "", false)
+        let tree = mount::clone_tree(null, "", false)?;
+        // It is the host's own node: its mode and times must be out of the container's reach.
+        mount::set_attributes(&tree, false, Attributes::cover(), None)?;
+        Ok(tree)
     }
 }

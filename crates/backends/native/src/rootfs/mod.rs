@@ -65,7 +65,8 @@ pub(crate) fn enter(plan: &Plan<'_>, root: &Root) -> Result<(), NativeError> {
         mount::set_attributes(root, false, Attributes::read_only(), None)
             .map_err(step("make the root filesystem read-only"))?;
     }
-    let entered = if plan.no_pivot { mount::move_over_root(root) } else { mount::pivot_into(root) };
+    // Where pivot_root(2) cannot work (an initramfs), chroot(2) into the tree that lies over "/".
+    let entered = if plan.no_pivot { mount::enter(root) } else { mount::pivot_into(root) };
     entered.map_err(step("enter the root filesystem"))?;
     let propagation = plan.linux.rootfs_propagation.as_deref().and_then(Propagation::parse);
     match propagation {

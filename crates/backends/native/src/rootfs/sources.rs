@@ -71,6 +71,12 @@ pub(crate) fn check(create: &Create<'_>) -> Result<(), NativeError> {
         if mount.destination.as_os_str().is_empty() {
             return Err(wrong(".destination", "is empty".to_owned()));
         }
+        if proc_guard::normal(&mount.destination) == Path::new("/") {
+            return Err(wrong(
+                ".destination",
+                "is the root itself, which root.path names".to_owned(),
+            ));
+        }
         let options = options_of(mount);
         if is_bind(mount, &options) {
             if let Some(word) = options.unknown_for_bind() {
