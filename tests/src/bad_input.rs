@@ -2,6 +2,7 @@
 //! (That nothing is left is checked by the harness after every test.)
 
 pub mod configuration;
+pub mod contract;
 pub mod crash;
 pub mod disk;
 pub mod identity;
@@ -19,7 +20,15 @@ use crate::registry::Case;
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [configuration::CASES, identity::CASES, program::CASES, disk::CASES, crash::CASES].concat()
+    [
+        configuration::CASES,
+        contract::CASES,
+        identity::CASES,
+        program::CASES,
+        disk::CASES,
+        crash::CASES,
+    ]
+    .concat()
 }
 
 /// The test program.

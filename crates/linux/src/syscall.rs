@@ -99,17 +99,24 @@ pub(crate) fn join_session_keyring(name: &str) -> io::Result<()> {
     }
 }
 
-/// Undoes what a Rust program and a waiting parent do to signals: SIGPIPE is ignored, some are
-/// blocked, and execve(2) keeps both.
+/// Undoes what others do to signals and execve(2) keeps: a Rust program ignores SIGPIPE, a waiting
+/// parent blocks some, nohup(1) and shells ignore others for what they start. A program in a container
+/// starts as if nobody had.
 pub(crate) fn reset_signals() -> io::Result<()> {
-    // SAFETY: an all-zero sigset_t is a valid empty set; SIG_DFL is a valid disposition; the
-    // pointers live until the calls return.
+    /// The kernel's `struct sigaction`, all zero: SIG_DFL, no flags, nothing blocked.
+    const DEFAULT: [u64; 4] = [0; 4];
+    // SAFETY: DEFAULT is as large as the kernel's struct sigaction (asm-generic/signal.h) on every
+    // 64-bit machine, with a mask of 8 bytes; an all-zero sigset_t is a valid empty set; the
+    // pointers live until the calls return. libc's own signal(3) would refuse 32 and 33.
     unsafe {
         let mut empty: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut empty);
-        if libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) != 0
-            || libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR
-        {
+        let none = std::ptr::null::<u64>();
+        for number in 1..=64 {
+            // Fails for SIGKILL and SIGSTOP, which nobody can change.
+            libc::syscall(libc::SYS_rt_sigaction, number, DEFAULT.as_ptr(), none, 8_usize);
+        }
+        if libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) != 0 {
             return Err(io::Error::last_os_error());
         }
     }

@@ -16,7 +16,7 @@ use crate::registry::cases;
 cases!("process": args, exit_code, signal_exit_code, killed_exit_code, streams, stdin, cwd,
     cwd_is_created, cwd_of_another_user, env, path_lookup, path_lookup_skips_what_cannot_run,
     home_of_user, oom_score_adj, rlimits, no_new_privileges, zombies_of_shared_pid_namespace,
-    many_arguments, apparmor_profile, personality, personality_of_this_machine);
+    many_arguments, apparmor_profile, personality, personality_of_this_machine, signals_are_default);
 
 fn args(room: &Room) -> Verdict {
     let mut bundle = room.bundle()?;
@@ -235,5 +235,20 @@ fn personality_of_this_machine(room: &Room) -> Verdict {
     let mut bundle = room.script("cat /proc/self/personality")?;
     bundle.set("/linux/personality", json!({ "domain": "LINUX" }));
     ensure_eq!(room.output(&bundle)?, "00000000\n", "persona");
+    Ok(())
+}
+
+/// nohup(1) and shells ignore signals for what they start in the background; execve(2) keeps that.
+fn signals_are_default(room: &Room) -> Verdict {
+    let mut bundle = room.bundle()?;
+    bundle.args(&["/bin/grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]).write()?;
+    let (id, dir) = (room.id(), bundle.dir.to_string_lossy().into_owned());
+    let ours = room.runtime.command(&room.root(), &["run", "--bundle", &dir, &id]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' INT QUIT HUP PIPE USR1; exec \"$@\"", "sh"]);
+    command.arg(ours.get_program()).args(ours.get_args());
+    let finished = room.run_command(&mut command)?.ok()?;
+    let none = "0000000000000000";
+    ensure_eq!(finished.stdout, format!("SigBlk:\t{none}\nSigIgn:\t{none}\n"), "signals");
     Ok(())
 }

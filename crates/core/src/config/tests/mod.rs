@@ -54,7 +54,7 @@ impl Home {
             overrides: Vec::new(),
             environment: environment.iter().map(|(n, v)| (n.into(), v.into())).collect(),
             euid: 0,
-            working_directory: Some("/work".into()),
+            working_directory: Some("/somewhere".into()),
             system_directory: self.0.path().to_owned(),
         }
     }
@@ -134,7 +134,7 @@ fn later_sources_win_and_the_origin_is_kept() {
     assert_eq!(origin("proxmox-lxc", "retries"), variable);
     assert_eq!(config.get("logging", "level"), Ok("debug"));
     assert_eq!(origin("logging", "level"), "option --debug");
-    assert_eq!(config.get("logging", "file"), Ok(Some(Path::new("/work/out/log"))));
+    assert_eq!(config.get("logging", "file"), Ok(Some(Path::new("/somewhere/out/log"))));
     let files = ["config.toml", "conf.d/10.toml", "conf.d/20.toml"].map(|name| home.path(name));
     assert_eq!(config.files(), files);
 }
