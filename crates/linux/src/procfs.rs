@@ -194,16 +194,6 @@ impl Proc {
         }
     }
 
-    /// The SELinux label that the calling thread gets at its next execve.
-    ///
-    /// # Errors
-    /// [`Error::Label`], [`Error::File`]: EINVAL where the kernel runs no SELinux or does not know
-    /// the label.
-    pub fn set_selinux_exec(&self, context: &str) -> Result<(), Error> {
-        let thread = self.link("thread-self")?;
-        self.write(&format!("{thread}/attr/exec"), label(context)?.as_bytes())
-    }
-
     /// The root, for code that goes down by itself (such as [`crate::sysctl::write`]).
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {

@@ -15,7 +15,7 @@ pub use rustix::termios::Winsize;
 
 mod send;
 
-pub use send::{connect, receive_fd, send_fd, send_fd_over};
+pub use send::{connect, receive_fd, send_fd_over};
 
 /// What failed on which terminal.
 #[derive(Debug, thiserror::Error)]
@@ -26,14 +26,6 @@ pub enum Error {
     Terminal {
         /// What was done.
         action: &'static str,
-        /// The kernel's reason.
-        source: io::Error,
-    },
-    /// The console socket could not be reached.
-    #[error("failed to connect to console socket {path}")]
-    Connect {
-        /// Path of the socket.
-        path: String,
         /// The kernel's reason.
         source: io::Error,
     },

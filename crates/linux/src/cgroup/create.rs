@@ -29,12 +29,6 @@ impl Created {
         &self.leaves
     }
 
-    /// The directories above them that were missing and were made on the way.
-    #[must_use]
-    pub fn parents(&self) -> &[PathBuf] {
-        &self.parents
-    }
-
     /// Removes what was made. A parent that somebody else has begun to use meanwhile stays.
     ///
     /// # Errors

@@ -47,20 +47,6 @@ impl Cgroup {
         Directory::open(&place.directory()).map(|d| Some(d.into_fd()))
     }
 
-    /// Opens `cgroup.procs` of the v2 (or unified) directory for writing, so that a process can
-    /// put itself in later (by writing `0`); `None` on pure v1.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
-    pub fn procs_fd(&self) -> Result<Option<OwnedFd>> {
-        let Some(place) = &self.v2 else {
-            return Ok(None);
-        };
-        let path = place.directory().join(PROCS);
-        let fd = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-        fd.map(Some).map_err(|e| failed("open", &path, e))
-    }
-
     /// All processes of the cgroup and of those below it, as ids in our own pid namespace. A cgroup
     /// that does not exist has none. Processes that our pid namespace does not show are left out.
     ///

@@ -5,7 +5,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -25,16 +25,6 @@ const LONGEST_NAME: usize = 4096;
 const DESCRIPTORS: usize = 4;
 /// Bytes of a socket's path that fit into its address, without the final NUL.
 const LONGEST_ADDRESS: usize = 107;
-
-/// Connects to the socket at `path` and sends `fd` with `name`.
-///
-/// # Errors
-/// [`Error::Connect`] and [`Error::Send`].
-pub fn send_fd(path: &Path, fd: BorrowedFd<'_>, name: &str) -> Result<(), Error> {
-    let stream = connect(path)
-        .map_err(|source| Error::Connect { path: path.display().to_string(), source })?;
-    send_fd_over(stream.as_fd(), fd, name)
-}
 
 /// Sends `fd` with `name` over a connected unix stream socket.
 ///

@@ -107,7 +107,8 @@ fn a_descriptor_travels_with_its_name() {
             listener
         };
         let pty = pty();
-        send_fd(&path, pty.master.as_fd(), "/dev/pts/0").unwrap();
+        let near = connect(&path).unwrap();
+        send_fd_over(near.as_fd(), pty.master.as_fd(), "/dev/pts/0").unwrap();
         let (stream, _) = listener.accept().unwrap();
         let (fd, name) = receive_fd(stream.as_fd()).unwrap();
         assert_eq!(name, "/dev/pts/0");
@@ -123,8 +124,7 @@ fn a_descriptor_travels_with_its_name() {
 #[test]
 fn no_socket_is_named() {
     let file = File::open("/dev/null").unwrap();
-    let error = send_fd(Path::new("/nowhere/console.sock"), file.as_fd(), "x").unwrap_err();
-    assert_eq!(error.to_string(), "failed to connect to console socket /nowhere/console.sock");
+    assert!(connect(Path::new("/nowhere/console.sock")).is_err());
     let (one, _two) = UnixStream::pair().unwrap();
     assert!(matches!(send_fd_over(one.as_fd(), file.as_fd(), ""), Err(Error::Send { .. })));
     let closed = UnixStream::pair().unwrap().0;

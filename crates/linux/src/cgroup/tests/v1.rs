@@ -121,7 +121,6 @@ fn creation_leaves_nothing_after_undo() {
     let created = cgroup.create(&Resources::default()).unwrap();
     let hierarchies = cgroup.directories().len();
     assert_eq!(created.directories().len(), hierarchies);
-    assert_eq!(created.parents().len(), 2 * hierarchies);
     // A cpuset in freshly made parents takes processes.
     assert!(!control(&cgroup, "cpuset", "cpuset.cpus").is_empty());
     assert!(!control(&cgroup, "cpuset", "cpuset.mems").is_empty());

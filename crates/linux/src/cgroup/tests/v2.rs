@@ -2,7 +2,6 @@
 //! shows the pure v2 view.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
@@ -48,9 +47,8 @@ fn detection_in_this_view() {
     let fd = made.0.dir_fd().unwrap().unwrap();
     let magic = rustix::fs::fstatfs(&fd).unwrap().f_type;
     assert_eq!(magic, 0x6367_7270, "not a cgroup2 directory");
-    let procs = made.0.procs_fd().unwrap().unwrap();
     let shell = Shell::new("true");
-    rustix::io::write(procs.as_fd(), shell.pid().to_string().as_bytes()).unwrap();
+    made.0.add(shell.pid()).unwrap();
     assert_eq!(made.0.pids().unwrap(), [shell.pid()]);
     assert_eq!(made.0.hierarchies()[0].name, "");
     assert!(made.0.v1_directories().is_empty());
