@@ -1,4 +1,7 @@
-use rustix::process::{getpgrp, getpid, getppid, getsid};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::process::{getpid, getppid};
 
 use super::*;
 use crate::forked_child;
@@ -12,14 +15,27 @@ fn own_process() {
     let proc = Proc::open().unwrap();
     let stat = proc.stat(own_pid()).unwrap();
     assert_eq!(stat.ppid, getppid().map_or(0, |pid| pid.as_raw_nonzero().get()));
-    assert_eq!(stat.pgrp, getpgrp().as_raw_nonzero().get());
-    assert_eq!(stat.session, getsid(None).unwrap().as_raw_nonzero().get());
     assert!(stat.start_time_ticks > 0 && !stat.has_ended());
     assert_eq!(proc.stat(own_pid()).unwrap().start_time_ticks, stat.start_time_ticks);
     let cgroups = proc.cgroups(own_pid()).unwrap();
     assert!(!cgroups.is_empty());
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     assert_eq!(proc.boot_id().unwrap(), boot.trim());
+}
+
+/// The own group and session may be led from outside of this pid namespace and then read 0; a
+/// child that leads a group of its own is certain.
+#[test]
+fn group_and_session() {
+    let proc = Proc::open().unwrap();
+    let mut child = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    let stat = proc.stat(pid);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let stat = stat.unwrap();
+    assert_eq!((stat.ppid, stat.pgrp), (own_pid(), pid));
+    assert_eq!(stat.session, proc.stat(own_pid()).unwrap().session);
 }
 
 #[test]
