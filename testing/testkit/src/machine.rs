@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::process;
 use crate::room::Room;
@@ -139,21 +140,24 @@ fn own_pid() -> i32 {
 fn add_cgroups(lines: &mut BTreeSet<String>, view: View) {
     let ours: BTreeSet<i32> = process::below(own_pid()).into_iter().collect();
     for hierarchy in view.hierarchies() {
-        add_cgroups_below(lines, &hierarchy, &ours);
+        add_cgroups_below(lines, view, &hierarchy, &ours);
     }
 }
 
-fn add_cgroups_below(lines: &mut BTreeSet<String>, dir: &Path, ours: &BTreeSet<i32>) {
+fn add_cgroups_below(lines: &mut BTreeSet<String>, view: View, dir: &Path, ours: &BTreeSet<i32>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_strangers(&path, ours) {
-            add_cgroups_below(lines, &path, ours);
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_strangers(view, &path, ours) {
+            add_cgroups_below(lines, view, &path, ours);
             lines.insert(format!("cgroup {}", path.display()));
         }
     }
 }
 
-fn is_strangers(cgroup: &Path, ours: &BTreeSet<i32>) -> bool {
+fn is_strangers(view: View, cgroup: &Path, ours: &BTreeSet<i32>) -> bool {
+    if is_in_strangers_parent(view, cgroup) {
+        return true;
+    }
     // A test program that runs beside this one names its cgroups after itself.
     let name = cgroup.file_name().unwrap_or_default().to_string_lossy();
     if let Some(owner) = name.strip_prefix("lxcri-test-")
@@ -164,6 +168,42 @@ fn is_strangers(cgroup: &Path, ours: &BTreeSet<i32>) -> bool {
     let text = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
     let mut processes = text.lines().filter_map(|line| line.parse().ok()).peekable();
     processes.peek().is_some() && !processes.any(|pid: i32| ours.contains(&pid))
+}
+
+/// Whether a cgroup appeared in a directory that others had made before the first test. No container
+/// is put there, so this is somebody else's, even while it is empty.
+fn is_in_strangers_parent(view: View, cgroup: &Path) -> bool {
+    static BEFORE: OnceLock<(Vec<String>, BTreeSet<PathBuf>)> = OnceLock::new();
+    let (own, before) = BEFORE.get_or_init(|| {
+        let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let own = text.lines().filter_map(|line| Some(line.splitn(3, ':').nth(2)?.to_owned()));
+        let mut before = BTreeSet::new();
+        for hierarchy in view.hierarchies() {
+            add_strangers_parents(&mut before, &hierarchy);
+        }
+        (own.filter(|path| path != "/").collect(), before)
+    });
+    let is_own = |path: &Path| own.iter().any(|own| path.ends_with(own.trim_start_matches('/')));
+    let Some(parent) = cgroup.parent() else {
+        return false;
+    };
+    before.contains(parent) && !is_own(cgroup) && !parent.ancestors().any(is_own)
+}
+
+/// The directories below `dir` in which no container is put: all but slices (where systemd makes
+/// the scopes of containers) and what podman makes for its own.
+fn add_strangers_parents(before: &mut BTreeSet<PathBuf>, dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && !name.ends_with(".slice")
+            && name != "libpod_parent"
+        {
+            add_strangers_parents(before, &entry.path());
+            before.insert(entry.path());
+        }
+    }
 }
 
 /// The mounts of this process's namespace: parent, root, target, options and type; ids are reused.
