@@ -8,12 +8,9 @@ SUITE=sid
 LAYOUT=1 # part of the cache key: raise it when this script changes what it leaves behind
 WANTED_CRUN=1.28
 
-arch=$(dpkg --print-architecture)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/proxmox-lxcri/peers
-final=$cache/$SUITE-$arch-$LAYOUT
-
-say() { printf 'peers: %s\n' "$*" >&2; }
-die() { say "$*"; exit 1; }
+name=peers
+. "$(dirname "$0")/cache.sh"
+final=$cache/peers/$SUITE-$(dpkg --print-architecture)-$LAYOUT
 
 report_version() {
     local version
@@ -31,18 +28,8 @@ for tool in patchelf apt-get dpkg; do
     command -v "$tool" >/dev/null || die "$tool is missing: apt-get install $tool"
 done
 
-# The mirror and its key are what this machine's own apt already uses and trusts.
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
-    'Origin: Debian' 'Label: Debian' 2>/dev/null | head -n 1)
-if [ -z "$mirror" ]; then
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-        grep -E '/debian/?$' | head -n 1 || true)
-fi
-[ -n "$mirror" ] || die "no Debian mirror in apt's configuration"
-
-mkdir -p "$cache"
-work=$(mktemp -d "$cache/.half-built.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+mirror=$(debian_mirror)
+half_built "$final"
 
 mkdir -p "$work"/apt/{lists/partial,archives/partial} "$work"/{root,bin}
 : >"$work/apt/status"
@@ -55,7 +42,8 @@ apt_private() {
         -o Dir::Cache="$work/apt" -o Dir::Cache::archives="$work/apt/archives" \
         -o Dir::Etc::sourcelist="$work/apt/sources.list" -o Dir::Etc::sourceparts=- \
         -o APT::Sandbox::User=root -o APT::Install-Recommends=false \
-        -o Acquire::Languages=none -o Acquire::Retries=2 "$@" >"$work/apt/log" 2>&1
+        -o Acquire::Languages=none -o Acquire::Retries=1 \
+        -o Acquire::http::Timeout="$stall" -o Acquire::https::Timeout="$stall" "$@" >"$work/apt/log" 2>&1
 }
 
 say "fetching crun and runc of Debian $SUITE (once)"
@@ -85,9 +73,7 @@ for program in crun runc; do
 done
 
 rm -rf "$work/apt"
-chmod 755 "$work"
-# Another run may have been faster; its result is as good as ours.
-mv -T "$work" "$final" 2>/dev/null || [ -d "$final" ] || die "cannot put $final in place"
+complete "$work" "$final"
 for program in crun runc; do
     "$final/bin/$program" --version >/dev/null || die "$final/bin/$program does not start"
 done

@@ -1,5 +1,5 @@
 //! The conformance cases in the v2 view.
 
 fn main() -> std::process::ExitCode {
-    lxcri_tests::conformance::main(lxcri_testkit::View::V2)
+    lxcri_tests::conformance::main(lxcri_testkit::Place::Host(lxcri_testkit::View::V2))
 }

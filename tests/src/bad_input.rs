@@ -10,6 +10,7 @@ pub mod program;
 
 use std::process::ExitCode;
 
+use lxcri_testkit::Place;
 use lxcri_testkit::Runtime;
 use lxcri_testkit::View;
 use lxcri_testkit::harness;
@@ -38,5 +39,5 @@ pub fn main() -> ExitCode {
         .into_iter()
         .map(|case| registry::test("bad_input", case, |_dir| Ok(Runtime::native())))
         .collect();
-    harness::main(View::Hybrid, tests)
+    harness::main(Place::Host(View::Hybrid), tests)
 }

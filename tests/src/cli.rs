@@ -5,6 +5,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use lxcri_testkit::Finished;
+use lxcri_testkit::Place;
 use lxcri_testkit::Room;
 use lxcri_testkit::Runtime;
 use lxcri_testkit::Verdict;
@@ -33,7 +34,7 @@ pub fn main() -> ExitCode {
         .iter()
         .map(|case| registry::test("cli", *case, |_dir| Ok(Runtime::native())))
         .collect();
-    harness::main(View::Hybrid, tests)
+    harness::main(Place::Host(View::Hybrid), tests)
 }
 
 /// Calls the program with nothing but `arguments`: no `--root`, no configuration.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lxcri_testkit::Finished;
+use lxcri_testkit::Place;
 use lxcri_testkit::Room;
 use lxcri_testkit::Runtime;
 use lxcri_testkit::Verdict;
@@ -35,7 +36,7 @@ pub fn main() -> ExitCode {
         .iter()
         .map(|case| registry::test("clients", *case, |_dir| Ok(Runtime::native())))
         .collect();
-    harness::main(View::Hybrid, tests)
+    harness::main(Place::Host(View::Hybrid), tests)
 }
 
 /// How long one client command may take.

@@ -17,6 +17,7 @@ use libtest_mimic::Failed;
 use libtest_mimic::Trial;
 
 use crate::machine::Machine;
+use crate::place::Place;
 use crate::process;
 use crate::room::Room;
 use crate::runtime::Runtime;
@@ -53,13 +54,20 @@ impl std::fmt::Debug for Test {
     }
 }
 
-/// The `main` of a test program: enters the view, runs the tests, prints libtest's lines.
-pub fn main(view: View, tests: Vec<Test>) -> ExitCode {
+/// The `main` of a test program: goes to its place, runs the tests, prints libtest's lines.
+pub fn main(place: Place, tests: Vec<Test>) -> ExitCode {
     let mut arguments = Arguments::from_args();
+    if let Place::Guest(tier) = place
+        && place.is_elsewhere()
+        && !arguments.list
+    {
+        return Place::run_in_guests(tier);
+    }
     // The comparison before and after is exact because nothing else of ours runs meanwhile.
     arguments.test_threads = Some(1);
-    let entered = if arguments.list { Ok(()) } else { prepare(view) };
-    let trials = tests.into_iter().map(|test| trial(view, test, entered.clone())).collect();
+    let entered = if arguments.list { Ok(()) } else { prepare(place.view()) };
+    let tests = Place::share_of(tests).into_iter();
+    let trials = tests.map(|test| trial(place, test, entered.clone())).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     print_notes();
     conclusion.exit_code()
@@ -74,15 +82,15 @@ fn prepare(view: View) -> Verdict {
     Ok(())
 }
 
-fn trial(view: View, test: Test, entered: Verdict) -> Trial {
+fn trial(place: Place, test: Test, entered: Verdict) -> Trial {
     let Test { name, runtime, body } = test;
     let title = name.clone();
     Trial::ignorable_test(title, move || {
-        match entered.and_then(|()| judge(view, &name, runtime, body)) {
+        match entered.and_then(|()| judge(place.view(), &name, runtime, body)) {
             Ok(()) => Ok(Completion::Completed),
             Err(Stop::Skipped(reason)) => {
                 let reason = reason.replace('\n', " ");
-                note(format!("SKIP {view}::{name}: {reason}"));
+                note(format!("SKIP {place}::{name}: {reason}"));
                 Ok(Completion::ignored_with(reason))
             }
             Err(Stop::Failed(message)) => Err(Failed::from(message)),

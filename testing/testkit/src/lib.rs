@@ -7,8 +7,10 @@
 
 pub mod bundle;
 pub mod debian;
+pub mod guest;
 pub mod harness;
 pub mod machine;
+pub mod place;
 pub mod process;
 pub mod room;
 pub mod runtime;
@@ -17,6 +19,9 @@ pub mod verdict;
 pub mod view;
 
 pub use bundle::Bundle;
+pub use guest::Guest;
+pub use guest::Tier;
+pub use place::Place;
 pub use room::Container;
 pub use room::Room;
 pub use runtime::Executor;

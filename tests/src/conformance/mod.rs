@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use lxcri_testkit::Executor;
+use lxcri_testkit::Place;
 use lxcri_testkit::Room;
 use lxcri_testkit::Runtime;
 use lxcri_testkit::Verdict;
@@ -62,12 +63,13 @@ pub fn case_names() -> Vec<&'static str> {
     cases().iter().map(|case| case.name).collect()
 }
 
-/// The test program of one view: every case by our executor and by the crun backend.
+/// The test program of one place: every case by our executor and by the crun backend.
 #[must_use]
-pub fn main(view: View) -> ExitCode {
+pub fn main(place: Place) -> ExitCode {
     let native = cases().into_iter().map(|case| room_test("native", case, native));
-    let crun = cases().into_iter().map(|case| room_test("crun", case, driven(view)));
-    harness::main(view, native.chain(crun).collect())
+    let crun = driven(place.view());
+    let crun = cases().into_iter().map(|case| room_test("crun", case, crun));
+    harness::main(place, native.chain(crun).collect())
 }
 
 /// A case that is skipped where the executor is known not to do it.

@@ -1,0 +1,163 @@
+//! Where a test program runs: on this machine in a view of the cgroup file systems, or in guests.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::guest::Guest;
+use crate::guest::Share;
+use crate::guest::Tier;
+use crate::guest::quoted;
+use crate::runtime::PROGRAM;
+use crate::runtime::Runtime;
+use crate::runtime::repository;
+use crate::verdict::Context;
+use crate::verdict::Verdict;
+use crate::view::View;
+
+/// Set inside of a guest to its tier's name.
+const INSIDE: &str = "LXCRI_TEST_TIER";
+/// Set inside of a guest to `INDEX/COUNT` when several guests share the tests of a program.
+const SHARD: &str = "LXCRI_TEST_SHARD";
+/// How long a guest may be silent: the slowest test takes this long in emulation.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// Where a test program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine.
+    Host(View),
+    /// In a guest, which has cgroup v2 alone.
+    Guest(Tier),
+}
+
+impl Place {
+    /// The arrangement of the cgroup file systems there.
+    #[must_use]
+    pub fn view(self) -> View {
+        match self {
+            Self::Host(view) => view,
+            Self::Guest(_) => View::V2,
+        }
+    }
+
+    /// Whether this process is not there yet.
+    #[must_use]
+    pub fn is_elsewhere(self) -> bool {
+        match self {
+            Self::Host(_) => false,
+            Self::Guest(tier) => std::env::var_os(INSIDE) != Some(OsString::from(tier.to_string())),
+        }
+    }
+
+    /// The part of `tests` that is this process's.
+    #[must_use]
+    pub fn share_of<T>(tests: Vec<T>) -> Vec<T> {
+        let shard = std::env::var(SHARD).unwrap_or_default();
+        let Some((index, count)) = shard.split_once('/').and_then(|(index, count)| {
+            Some((index.parse::<usize>().ok()?, count.parse::<usize>().ok()?))
+        }) else {
+            return tests;
+        };
+        let own = |position: &usize| position % count.max(1) == index;
+        tests.into_iter().enumerate().filter(|(at, _)| own(at)).map(|(_, test)| test).collect()
+    }
+
+    /// Runs this program, with its arguments, in guests of the tier: as many as the machine has
+    /// processors, each with a part of the tests. Everything they print is printed.
+    #[must_use]
+    pub fn run_in_guests(tier: Tier) -> ExitCode {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let codes: Vec<i32> = std::thread::scope(|scope| {
+            let guests: Vec<_> =
+                (0..count).map(|index| scope.spawn(move || in_guest(tier, index, count))).collect();
+            guests.into_iter().map(|guest| guest.join().unwrap_or(101)).collect()
+        });
+        if codes.iter().all(|code| *code == 0) { ExitCode::SUCCESS } else { ExitCode::from(101) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(view) => view.fmt(f),
+            Self::Guest(tier) => tier.fmt(f),
+        }
+    }
+}
+
+/// Runs this program's part `index` of `count` in a guest and returns its exit code.
+fn in_guest(tier: Tier, index: usize, count: usize) -> i32 {
+    let ran = (|| {
+        let shares = shares()?;
+        let shares: Vec<Share<'_>> = shares.iter().map(|path| Share::ReadOnly(path)).collect();
+        let mut guest = Guest::boot(tier, &shares)?;
+        guest.stream(SILENCE, &script(tier, index, count)?, &mut print)
+    })();
+    ran.unwrap_or_else(|stop| {
+        // The form of a failed test, so that the sum over all programs counts it.
+        print(&format!("test {tier}::guest ... FAILED\n{stop}"));
+        print("test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
+        101
+    })
+}
+
+/// One line at a time: guests print side by side.
+fn print(line: &str) {
+    static OUTPUT: Mutex<()> = Mutex::new(());
+    let _turn = OUTPUT.lock().unwrap_or_else(PoisonError::into_inner);
+    // Nothing sensible can be done when standard output is closed.
+    let _unheard = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// What the tests need of this machine: the repository, this program, and what the scripts keep in
+/// the cache.
+fn shares() -> Verdict<Vec<PathBuf>> {
+    let mut paths = vec![repository()];
+    let program = std::env::current_exe()?;
+    let others =
+        [program.parent().map(Path::to_owned), Runtime::program().parent().map(Path::to_owned)];
+    let cached = ["peers", "roots"].map(|name| Some(cache().join("proxmox-lxcri").join(name)));
+    for path in others.into_iter().chain(cached).flatten() {
+        if path.exists() && !paths.iter().any(|shared| path.starts_with(shared)) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+fn cache() -> PathBuf {
+    let of_home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(of_home, PathBuf::from)
+}
+
+/// The command line that runs this program in the guest.
+fn script(tier: Tier, index: usize, count: usize) -> Verdict<String> {
+    let mut variables = vec![
+        (INSIDE, tier.to_string()),
+        (SHARD, format!("{index}/{count}")),
+        (PROGRAM, Runtime::program().to_string_lossy().into_owned()),
+        ("XDG_CACHE_HOME", cache().to_string_lossy().into_owned()),
+        ("HOME", "/root".to_owned()),
+        ("RUST_BACKTRACE", "0".to_owned()),
+    ];
+    if let Ok(verbose) = std::env::var(crate::harness::VERBOSE) {
+        variables.push((crate::harness::VERBOSE, verbose));
+    }
+    let mut script = format!("cd {}\nexec env", quoted(&repository().to_string_lossy()));
+    for (name, value) in &variables {
+        script.push_str(&format!(" {name}={}", quoted(value)));
+    }
+    let program = std::env::current_exe().context("this program")?;
+    for word in std::iter::once(program.into_os_string()).chain(std::env::args_os().skip(1)) {
+        script.push(' ');
+        script.push_str(&quoted(&word.to_string_lossy()));
+    }
+    Ok(script)
+}
