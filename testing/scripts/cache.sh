@@ -13,9 +13,9 @@ debian_mirror() {
     local mirror
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
         'Origin: Debian' 'Label: Debian' 2>/dev/null | head -n 1 || true)
-    # Without package lists apt does not know the origin yet.
-    [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' \
-        'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | head -n 1 || true)
+    # Without package lists apt does not know the origin yet, only what it would fetch.
+    [ -n "$mirror" ] || mirror=$(apt-get update --print-uris 2>/dev/null |
+        sed -n "s#^'\(.*/debian/*\)dists/.*#\1#p" | head -n 1 || true)
     [ -n "$mirror" ] || die "no Debian mirror in apt's configuration"
     echo "$mirror"
 }

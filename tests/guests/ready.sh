@@ -27,7 +27,6 @@ if ! grep -qs 'agent ready' "$result/console"; then
 fi
 # Devices are still being named, and what was read once stays in memory.
 sleep 5
-ask stop
 ask 'migrate file:/mnt/guest/vm.state'
 ask 'info migrate'
 ask quit

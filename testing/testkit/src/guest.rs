@@ -139,12 +139,28 @@ impl Guest {
             .context("boot.sh")?;
         let line = BufReader::new(ours);
         let mut guest = Self { tier, process, line, console, requests: 0 };
-        // A guest that goes on from a saved state said so when that was saved.
-        if tier == Tier::Uml {
-            guest.lines_until(BOOT, &mut |_| {}, |line| (line == "agent ready").then_some(()))?;
-        }
+        guest.wait_for_agent()?;
         guest.run_within(BOOT, &guest.welcome(shares)?)?.ok()?;
         Ok(guest)
+    }
+
+    /// Asks until the agent answers: what is sent while a saved state is loaded is lost.
+    fn wait_for_agent(&mut self) -> Verdict {
+        let end = Instant::now() + BOOT;
+        let mut bytes = Vec::new();
+        self.line.get_ref().set_read_timeout(Some(Duration::from_millis(100)))?;
+        while !bytes.ends_with(b"agent ready\n") {
+            bytes.clear();
+            if Instant::now() > end {
+                return Err(self.lost(&format!("no answer within {} s", BOOT.as_secs())));
+            }
+            match read_line(&mut self.line, &mut bytes) {
+                Ok(0) => return Err(self.lost("its line was closed")),
+                Err(error) if is_timeout(&error) => self.line.get_mut().write_all(b"\n")?,
+                other => drop(other?),
+            }
+        }
+        Ok(())
     }
 
     /// The script that sets the clock, which stood still while the state was saved, and mounts the
@@ -162,10 +178,8 @@ impl Guest {
             script.push_str(&format!("mkdir -p /run/share\n{mount}\n"));
         }
         for (number, share) in shares.iter().enumerate() {
-            let path = share.path().display();
-            script.push_str(&format!(
-                "mkdir -p '{path}'\nmount --bind /run/share/{number} '{path}'\n"
-            ));
+            let path = quoted(&share.path().to_string_lossy());
+            script.push_str(&format!("mkdir -p {path}\nmount --bind /run/share/{number} {path}\n"));
         }
         Ok(script)
     }
@@ -217,12 +231,10 @@ impl Guest {
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             self.line.get_ref().set_read_timeout(Some(left))?;
-            let timed_out =
-                |kind| matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
             match read_line(&mut self.line, &mut bytes) {
                 Ok(0) => return Err(self.lost("its line was closed")),
                 Ok(_) => {}
-                Err(error) if timed_out(error.kind()) => {
+                Err(error) if is_timeout(&error) => {
                     return Err(self.lost(&format!("no answer within {} s", deadline.as_secs())));
                 }
                 Err(error) => return Err(self.lost(&error.to_string())),
@@ -256,6 +268,10 @@ impl Drop for Guest {
         let _ended = self.process.kill();
         let _status = self.process.wait();
     }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Appends a line, or as much as a line may hold, to `bytes`; 0 at the end.
