@@ -19,6 +19,7 @@ pub mod view;
 pub use bundle::Bundle;
 pub use room::Container;
 pub use room::Room;
+pub use runtime::CgroupDriver;
 pub use runtime::Executor;
 pub use runtime::Finished;
 pub use runtime::Runtime;

@@ -94,7 +94,7 @@ impl Room {
     /// # Errors
     /// When it cannot be made.
     pub fn bundle(&self) -> Verdict<Bundle> {
-        Bundle::busybox(&self.next_bundle_dir())
+        self.driven(Bundle::busybox(&self.next_bundle_dir())?)
     }
 
     /// A new bundle without root file system.
@@ -102,7 +102,13 @@ impl Room {
     /// # Errors
     /// When it cannot be made.
     pub fn bundle_without_root(&self) -> Verdict<Bundle> {
-        Bundle::without_root(&self.next_bundle_dir())
+        self.driven(Bundle::without_root(&self.next_bundle_dir())?)
+    }
+
+    /// A bundle whose cgroup is named as the room's driver takes it.
+    fn driven(&self, mut bundle: Bundle) -> Verdict<Bundle> {
+        bundle.driven_by(self.runtime.driver);
+        Ok(bundle)
     }
 
     /// A new bundle on busybox that runs a shell script.

@@ -15,12 +15,14 @@ pub mod resources;
 pub mod rootfs;
 pub mod seccomp;
 pub mod sysctl;
+pub mod systemd;
 pub mod terminal;
 pub mod user;
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use lxcri_testkit::CgroupDriver;
 use lxcri_testkit::Executor;
 use lxcri_testkit::Room;
 use lxcri_testkit::Runtime;
@@ -52,6 +54,7 @@ pub fn cases() -> Vec<Case> {
         exec::CASES,
         escape::CASES,
         refused::CASES,
+        systemd::CASES,
     ];
     topics.concat()
 }
@@ -62,12 +65,23 @@ pub fn case_names() -> Vec<&'static str> {
     cases().iter().map(|case| case.name).collect()
 }
 
-/// The test program of one view: every case by our executor and by the crun backend.
+/// The test program of one view: every case by our executor and by the crun backend, with the
+/// cgroups made by `driver`.
 #[must_use]
-pub fn main(view: View) -> ExitCode {
-    let native = cases().into_iter().map(|case| room_test("native", case, native));
-    let crun = cases().into_iter().map(|case| room_test("crun", case, driven(view)));
-    harness::main(view, native.chain(crun).collect())
+pub fn main(view: View, driver: CgroupDriver) -> ExitCode {
+    let is_asked = |case: &Case| driver == CgroupDriver::Systemd || !systemd::is_about(case);
+    let cases: Vec<Case> = cases().into_iter().filter(is_asked).collect();
+    let rooms: [(&str, harness::RuntimeMaker); 2] = match driver {
+        CgroupDriver::Cgroupfs => [("native", native), ("crun", driven(view))],
+        CgroupDriver::Systemd => [
+            ("native-systemd", |dir| Ok(native(dir)?.with(CgroupDriver::Systemd))),
+            ("crun-systemd", |dir| Ok(crun(dir)?.with(CgroupDriver::Systemd))),
+        ],
+    };
+    let tests = rooms.into_iter().flat_map(|(prefix, runtime)| {
+        cases.iter().map(move |case| room_test(prefix, *case, runtime))
+    });
+    harness::main(view, tests.collect())
 }
 
 /// A case that is skipped where the executor is known not to do it.
@@ -88,10 +102,12 @@ fn native(_dir: &Path) -> Verdict<Runtime> {
 fn driven(view: View) -> harness::RuntimeMaker {
     match view {
         View::Hybrid => |dir| Runtime::driving(Path::new("/usr/sbin/runc"), Executor::OldRunc, dir),
-        View::V1 | View::V2 => {
-            |dir| Runtime::driving(&debian::peers()?.join("bin/crun"), Executor::Crun, dir)
-        }
+        View::V1 | View::V2 => crun,
     }
+}
+
+fn crun(dir: &Path) -> Verdict<Runtime> {
+    Runtime::driving(&debian::peers()?.join("bin/crun"), Executor::Crun, dir)
 }
 
 #[cfg(test)]

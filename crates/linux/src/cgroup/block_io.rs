@@ -50,13 +50,14 @@ pub(super) fn apply_v1(cgroup: &Cgroup, io: &BlockIo) -> Result<()> {
         return Ok(());
     }
     let directory = cgroup.open_controller("blkio")?.ok_or_else(|| Error::ControllerMissing {
-        what: "block I/O limit".into(),
+        what: "blockIO limit".into(),
         controller: "blkio".into(),
         place: cgroup.path(),
         why: MissingBecause::NotMounted,
     })?;
     let same = |weight: u16| u64::from(weight);
-    apply_weights(&directory, io, [("blkio.bfq.weight", same), ("blkio.weight", same)])?;
+    let devices = [("blkio.bfq.weight_device", same as _), ("blkio.weight_device", same as _)];
+    apply_weights(&directory, io, [("blkio.bfq.weight", same), ("blkio.weight", same)], devices)?;
     for (file, _, devices) in throttles(io) {
         for ThrottleDevice { major, minor, rate } in devices {
             directory.write(file, &format!("{major}:{minor} {rate}"))?;
@@ -69,7 +70,8 @@ pub(super) fn apply_v1(cgroup: &Cgroup, io: &BlockIo) -> Result<()> {
 pub(super) fn apply_v2(directory: &Directory, io: &BlockIo) -> Result<()> {
     check(io)?;
     let same = |weight: u16| u64::from(weight);
-    apply_weights(directory, io, [("io.bfq.weight", same), ("io.weight", io_weight)])?;
+    let scales: [Scale; 2] = [("io.bfq.weight", same), ("io.weight", io_weight)];
+    apply_weights(directory, io, scales, scales)?;
     for (_, key, devices) in throttles(io) {
         for ThrottleDevice { major, minor, rate } in devices {
             // On v1 a rate of 0 takes the limit away, here a word does.
@@ -82,14 +84,21 @@ pub(super) fn apply_v2(directory: &Directory, io: &BlockIo) -> Result<()> {
 
 type Scale = (&'static str, fn(u16) -> u64);
 
-/// BFQ's file where the kernel has it, otherwise the other one.
-fn apply_weights(directory: &Directory, io: &BlockIo, scales: [Scale; 2]) -> Result<()> {
-    let devices = io.weight_device.iter().filter_map(|device| {
-        weight(device.weight).map(|weight| (format!("{}:{} ", device.major, device.minor), weight))
-    });
-    let whole = weight(io.weight).map(|weight| (String::new(), weight));
-    for (device, weight) in whole.into_iter().chain(devices) {
-        write_weight(directory, &device, weight, scales)?;
+/// BFQ's files where the kernel has them, otherwise the others.
+fn apply_weights(
+    directory: &Directory,
+    io: &BlockIo,
+    whole: [Scale; 2],
+    devices: [Scale; 2],
+) -> Result<()> {
+    if let Some(weight) = weight(io.weight) {
+        write_weight(directory, "", weight, whole)?;
+    }
+    for device in &io.weight_device {
+        if let Some(weight) = weight(device.weight) {
+            let name = format!("{}:{} ", device.major, device.minor);
+            write_weight(directory, &name, weight, devices)?;
+        }
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ fn needs(resources: &Resources) -> Vec<Need> {
         needs.push(Need::new("pids limit", "pids"));
     }
     if resources.block_io.as_ref().is_some_and(block_io::limits) {
-        needs.push(Need::new("block I/O limit", IO));
+        needs.push(Need::new("blockIO limit", IO));
     }
     needs
 }

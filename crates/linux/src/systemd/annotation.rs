@@ -85,8 +85,11 @@ fn parse(text: &str) -> Option<Value> {
     }
 }
 
-/// Rust reads "inf" and "nan" as numbers, too.
+/// Rust reads "inf" and "nan" as numbers, too, and whole numbers that are too large.
 fn double(text: &str) -> Option<Value> {
+    if !text.contains(['.', 'e']) {
+        return None;
+    }
     let number: f64 = text.parse().ok()?;
     number.is_finite().then_some(Value::F64(number))
 }
@@ -150,6 +153,7 @@ mod tests {
             ("int64 -1", Value::I64(-1)),
             ("uint32 9", Value::U32(9)),
             ("1.5", Value::F64(1.5)),
+            ("double 2.0", Value::F64(2.0)),
             ("'inactive-or-failed'", text("inactive-or-failed")),
             ("\"it's\"", text("it's")),
             (r"'it\'s'", text("it's")),

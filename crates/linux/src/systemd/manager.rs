@@ -165,3 +165,6 @@ fn start_transient(bus: &mut Bus, unit: &str, properties: &[Property]) -> Result
     body.array(8, |_| {});
     bus.call_manager("StartTransientUnit", "ssa(sv)a(sa(sv))", &body)
 }
+
+#[cfg(test)]
+mod tests;
