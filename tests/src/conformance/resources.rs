@@ -383,24 +383,26 @@ fn update_blkio_weight(room: &Room) -> Verdict {
     container.end()
 }
 
-/// A loop device without a file behind it, which nobody uses.
-fn spare_device() -> Verdict<(PathBuf, u32, u32)> {
-    for number in 0..8 {
-        let dir = PathBuf::from(format!("/sys/block/loop{number}"));
-        let Ok(device) = fs::read_to_string(dir.join("dev")) else { continue };
-        let (major, minor) = device.trim().split_once(':').context(&device)?;
-        if !dir.join("loop").exists() {
-            let number = |text: &str| text.parse().context(&device);
-            return Ok((dir, number(major)?, number(minor)?));
-        }
-    }
-    skip!("this machine has no spare loop device")
+/// The first block device of the machine: its directory in /sys, major and minor number.
+pub(super) fn block_device() -> Verdict<(PathBuf, u32, u32)> {
+    let entries = fs::read_dir("/sys/block").context("/sys/block")?.flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    found.sort();
+    let Some(dir) = found.into_iter().next() else {
+        skip!("this machine has no block device");
+    };
+    let device = fs::read_to_string(dir.join("dev")).context(dir.display())?;
+    let (major, minor) = device.trim().split_once(':').context(&device)?;
+    Ok((dir, major.parse().context(&device)?, minor.parse().context(&device)?))
 }
 
 /// Only a device whose queue BFQ schedules has weights.
 fn io_weight_device(room: &Room) -> Verdict {
     require_weights(room)?;
-    let (dir, major, minor) = spare_device()?;
+    let (dir, major, minor) = block_device()?;
+    if !dir.ends_with("loop0") || dir.join("loop").exists() {
+        skip!("this machine has no spare device whose scheduler may be changed for a moment");
+    }
     let scheduler = dir.join("queue/scheduler");
     let before = fs::read_to_string(&scheduler).unwrap_or_default();
     let usual = before.split(['[', ']']).nth(1).unwrap_or("none").to_owned();
@@ -426,7 +428,7 @@ fn device_weight(room: &Room, major: u32, minor: u32) -> Verdict {
 /// A container with one rate, which stands in the file of v1, and in `io.max` under `key`.
 fn rate(room: &Room, field: &str, v1: &str, key: &str) -> Verdict {
     require(room, io_controller(room))?;
-    let (_, major, minor) = spare_device()?;
+    let (_, major, minor) = block_device()?;
     let device = json!([{ "major": major, "minor": minor, "rate": 1_048_576 }]);
     let bundle = sleeping(room, "blockIO", json!({ field: device }))?;
     let container = room.running(&bundle)?;

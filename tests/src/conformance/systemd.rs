@@ -14,7 +14,7 @@ use lxcri_testkit::skip;
 use lxcri_testkit::verdict::Context;
 use serde_json::json;
 
-use super::resources::{in_every_hierarchy, require, sleeping, value};
+use super::resources::{block_device, in_every_hierarchy, require, sleeping, value};
 use crate::registry::Case;
 use crate::registry::cases;
 
@@ -146,10 +146,12 @@ fn io_limits_are_properties(room: &Room) -> Verdict {
     if room.runtime.executor != Executor::Native {
         skip!("{} gives systemd no rates", room.runtime.executor);
     }
-    let device = json!([{ "major": 7, "minor": 0, "rate": 1_048_576 }]);
+    let (_, major, minor) = block_device()?;
+    let device = json!([{ "major": major, "minor": minor, "rate": 1_048_576 }]);
     let bundle = sleeping(room, "blockIO", json!({ "throttleReadBpsDevice": device }))?;
     let container = room.running(&bundle)?;
-    is(room, &bundle, &[("IOReadBandwidthMax", "/dev/block/7:0 1048576")])?;
+    let wanted = format!("/dev/block/{major}:{minor} 1048576");
+    is(room, &bundle, &[("IOReadBandwidthMax", &wanted)])?;
     container.end()
 }
 
