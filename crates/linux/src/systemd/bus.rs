@@ -62,18 +62,19 @@ impl Bus {
         Self::over(open().map_err(connect(path))?)
     }
 
-    /// Authenticates as who we are (specification, "EXTERNAL mechanism").
+    /// Authenticates as who we are (specification, "EXTERNAL mechanism"). The end of it is sent along,
+    /// as sd-bus does: systemd forgets a message that it reads together with the BEGIN before it,
+    /// until another one comes.
     pub(super) fn over(mut socket: UnixStream) -> Result<Self, Error> {
         let uid = rustix::process::geteuid().as_raw().to_string();
         let hex: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
-        let hello = format!("\0AUTH EXTERNAL {hex}\r\n");
+        let hello = format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n");
         socket.write_all(hello.as_bytes()).map_err(talk("authenticate to"))?;
         let mut bus = Self { socket, serial: 0, ended: Vec::new() };
         let answer = bus.line()?;
         if !answer.starts_with("OK ") {
             return Err(Error::Authentication(answer));
         }
-        bus.socket.write_all(b"BEGIN\r\n").map_err(talk("authenticate to"))?;
         Ok(bus)
     }
 

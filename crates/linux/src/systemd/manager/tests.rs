@@ -50,12 +50,12 @@ fn ended(result: &str) -> Vec<u8> {
 fn scripted(scripts: Vec<Vec<Vec<u8>>>) -> (Manager, JoinHandle<Vec<Vec<u8>>>) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let thread = std::thread::spawn(move || {
-        let mut line = [0; 1024];
-        assert!(theirs.read(&mut line).unwrap() > 10 && line.starts_with(b"\0AUTH EXTERNAL "));
+        let mut lines = [0; 1024];
+        let length = theirs.read(&mut lines).unwrap();
+        assert!(lines.starts_with(b"\0AUTH EXTERNAL "));
+        // With what comes before: the real systemd may overlook what follows a late one.
+        assert!(lines[..length].ends_with(b"\r\nBEGIN\r\n"));
         theirs.write_all(b"OK 1234\r\n").unwrap();
-        let mut begin = [0; 7];
-        theirs.read_exact(&mut begin).unwrap();
-        assert_eq!(&begin, b"BEGIN\r\n");
         let mut calls = Vec::new();
         for script in scripts {
             let mut call = vec![0; 16];
