@@ -39,7 +39,7 @@ pub(super) fn value(
     v2: &str,
 ) -> Verdict<String> {
     let file = if room.view == View::V2 { v2 } else { v1 };
-    let path = room.view.cgroup(controller, &bundle.cgroup).join(file);
+    let path = room.view.cgroup(controller, &room.cgroup_of(bundle)).join(file);
     Ok(fs::read_to_string(&path).context(path.display())?.trim().to_owned())
 }
 
@@ -87,7 +87,7 @@ pub(super) fn in_every_hierarchy(
 fn path_absolute(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
-    in_every_hierarchy(room, &container, |path| path == bundle.cgroup)?;
+    in_every_hierarchy(room, &container, |path| path == room.cgroup_of(&bundle))?;
     container.end()
 }
 
@@ -103,7 +103,7 @@ fn path_relative(room: &Room) -> Verdict {
     };
     bundle.set("/linux/cgroupsPath", json!(path));
     let container = room.running(&bundle)?;
-    in_every_hierarchy(room, &container, |path| path.ends_with(&bundle.cgroup))?;
+    in_every_hierarchy(room, &container, |path| path.ends_with(&room.cgroup_of(&bundle)))?;
     container.end()
 }
 
@@ -334,7 +334,7 @@ fn io_controller(room: &Room) -> &'static str {
 
 /// The first of the files that the container's cgroup has, with its content.
 fn first_of(room: &Room, bundle: &Bundle, files: &[&str]) -> Option<(String, String)> {
-    let dir = room.view.cgroup(io_controller(room), &bundle.cgroup);
+    let dir = room.view.cgroup(io_controller(room), &room.cgroup_of(bundle));
     files.iter().find_map(|file| {
         let text = fs::read_to_string(dir.join(file)).ok()?;
         Some(((*file).to_owned(), text))
@@ -515,7 +515,7 @@ fn unified(room: &Room) -> Verdict {
     }
     let bundle = sleeping(room, "unified", json!({ "cgroup.max.descendants": "5" }))?;
     let container = room.running(&bundle)?;
-    let path = room.view.cgroup("", &bundle.cgroup).join("cgroup.max.descendants");
+    let path = room.view.cgroup("", &room.cgroup_of(&bundle)).join("cgroup.max.descendants");
     ensure_eq!(fs::read_to_string(path)?, "5\n", "cgroup.max.descendants");
     container.end()
 }

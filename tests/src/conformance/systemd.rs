@@ -90,7 +90,10 @@ fn default_scope(room: &Room) -> Verdict {
     bundle.remove("/linux/cgroupsPath");
     let container = room.running(&bundle)?;
     let name = format!("-{}.scope", container.id);
-    let good = |path: &str| path.starts_with("/system.slice/") && path.ends_with(&name);
+    let good = |path: &str| {
+        let scope = path.trim_end_matches("/container");
+        scope.starts_with("/system.slice/") && scope.ends_with(&name)
+    };
     in_every_hierarchy(room, &container, good)?;
     container.end()
 }
@@ -104,7 +107,7 @@ pub(super) fn in_own_slice(room: &Room) -> Verdict {
     bundle.cgroup = format!("/{top}.slice/{top}-pod.slice/{}", unit(&bundle));
     bundle.set("/linux/cgroupsPath", json!(path));
     let result = room.running(&bundle).and_then(|container| {
-        in_every_hierarchy(room, &container, |path| path == bundle.cgroup)?;
+        in_every_hierarchy(room, &container, |path| path == room.cgroup_of(&bundle))?;
         container.end()
     });
     systemctl(room, &["stop", &format!("{top}.slice")])?;

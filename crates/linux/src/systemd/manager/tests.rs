@@ -51,10 +51,10 @@ fn scripted(scripts: Vec<Vec<Vec<u8>>>) -> (Manager, JoinHandle<Vec<Vec<u8>>>) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let thread = std::thread::spawn(move || {
         let mut lines = [0; 1024];
-        let length = theirs.read(&mut lines).unwrap();
+        let read = theirs.read(&mut lines).unwrap();
         assert!(lines.starts_with(b"\0AUTH EXTERNAL "));
         // With what comes before: the real systemd may overlook what follows a late one.
-        assert!(lines[..length].ends_with(b"\r\nBEGIN\r\n"));
+        assert!(lines[..read].ends_with(b"\r\nBEGIN\r\n"));
         theirs.write_all(b"OK 1234\r\n").unwrap();
         let mut calls = Vec::new();
         for script in scripts {
