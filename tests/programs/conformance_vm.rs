@@ -1,5 +1,10 @@
 //! The conformance cases in the vm guest.
 
+use lxcri_testkit::{CgroupDriver, Place, Tier};
+
 fn main() -> std::process::ExitCode {
-    lxcri_tests::conformance::main(lxcri_testkit::Place::Guest(lxcri_testkit::Tier::Vm))
+    lxcri_tests::conformance::main(
+        Place::Guest(Tier::Vm),
+        &[CgroupDriver::Cgroupfs, CgroupDriver::Systemd],
+    )
 }

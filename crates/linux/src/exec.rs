@@ -148,8 +148,13 @@ fn open_door(init: Process) -> Result<Door, ExecError> {
     let fd = init.open().map_err(at("open the container's init"))?.ok_or(ExecError::NotRunning)?;
     let mut namespaces = ThreadNameSpaceType::empty();
     for kind in Kind::ALL {
+        let ours = match kind.own() {
+            Ok(ours) => ours,
+            // This kernel is built without that kind.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(at("read our own namespaces")(error)),
+        };
         let theirs = kind.of(init.pid).map_err(at("read the container's namespaces"))?;
-        let ours = kind.own().map_err(at("read our own namespaces"))?;
         if theirs != ours {
             namespaces |= kind.join_flag();
         }

@@ -23,6 +23,7 @@ pub mod security_module;
 pub mod signal;
 mod syscall;
 pub mod sysctl;
+pub mod systemd;
 pub mod terminal;
 
 #[cfg(test)]

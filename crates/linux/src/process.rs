@@ -43,7 +43,9 @@ impl Process {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
         let fd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(fd) => fd,
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            // INVAL: before Linux 6.15 also for a number that only lives on as that of a session or
+            // process group, whose leader has ended.
+            Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         // The start time is read after the descriptor exists: what it says is about that process.

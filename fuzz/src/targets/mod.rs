@@ -4,6 +4,7 @@ mod cgroup_layout;
 mod config_json;
 mod config_toml;
 mod container_id;
+mod dbus_message;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
@@ -37,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     target("config_json", config_json::run),
     target("config_toml", config_toml::run),
     target("container_id", container_id::run),
+    target("dbus_message", dbus_message::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),

@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::process::output_of;
+use crate::runtime::CgroupDriver;
 use crate::verdict::Context;
 use crate::verdict::Verdict;
 
@@ -33,7 +34,8 @@ pub struct Bundle {
     pub dir: PathBuf,
     /// The configuration; [`Bundle::write`] puts it into `config.json`.
     pub config: Value,
-    /// The `cgroupsPath` that the bundle was made with: absolute, one component.
+    /// The cgroup that the container will have with the `cgroupsPath` that the bundle was made with,
+    /// below the root of a hierarchy: absolute.
     pub cgroup: String,
 }
 
@@ -59,6 +61,16 @@ impl Bundle {
         let mut config: Value = serde_json::from_str(DEFAULT)?;
         put(&mut config, "/linux/cgroupsPath", json!(cgroup));
         Ok(Self { dir: dir.to_owned(), config, cgroup })
+    }
+
+    /// Names the cgroup as `driver` takes it.
+    pub fn driven_by(&mut self, driver: CgroupDriver) -> &mut Self {
+        if driver == CgroupDriver::Systemd {
+            let name = self.cgroup.trim_start_matches("/lxcri-").to_owned();
+            self.cgroup = format!("/system.slice/lxcri-{name}.scope");
+            self.set("/linux/cgroupsPath", json!(format!("system.slice:lxcri:{name}")));
+        }
+        self
     }
 
     /// The root file system that [`Bundle::busybox`] made.
@@ -266,6 +278,19 @@ mod tests {
         put(&mut config, "/list/0/x", json!(3));
         put(&mut config, "/list/7/x", json!(4));
         assert_eq!(config, json!({ "a": { "b": 1, "c": { "d": 2 } }, "list": [{ "x": 3 }] }));
+    }
+
+    #[test]
+    fn systemd_takes_another_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bundle = Bundle::without_root(&dir.path().join("b")).unwrap();
+        let usual = bundle.cgroup.clone();
+        bundle.driven_by(CgroupDriver::Cgroupfs);
+        assert_eq!(bundle.config["linux"]["cgroupsPath"], usual);
+        bundle.driven_by(CgroupDriver::Systemd);
+        assert_eq!(bundle.cgroup, format!("/system.slice{usual}.scope"));
+        let path = bundle.config["linux"]["cgroupsPath"].as_str().unwrap();
+        assert_eq!(path, format!("system.slice:lxcri:{}", &usual["/lxcri-".len()..]));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub use guest::Tier;
 pub use place::Place;
 pub use room::Container;
 pub use room::Room;
+pub use runtime::CgroupDriver;
 pub use runtime::Executor;
 pub use runtime::Finished;
 pub use runtime::Runtime;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::bundle::Bundle;
 use crate::process;
 use crate::process::Started;
+use crate::runtime::CgroupDriver;
 use crate::runtime::Executor;
 use crate::runtime::Finished;
 use crate::runtime::Runtime;
@@ -94,7 +95,7 @@ impl Room {
     /// # Errors
     /// When it cannot be made.
     pub fn bundle(&self) -> Verdict<Bundle> {
-        Bundle::busybox(&self.next_bundle_dir())
+        self.driven(Bundle::busybox(&self.next_bundle_dir())?)
     }
 
     /// A new bundle without root file system.
@@ -102,7 +103,24 @@ impl Room {
     /// # Errors
     /// When it cannot be made.
     pub fn bundle_without_root(&self) -> Verdict<Bundle> {
-        Bundle::without_root(&self.next_bundle_dir())
+        self.driven(Bundle::without_root(&self.next_bundle_dir())?)
+    }
+
+    /// Where a container of `bundle` is below the root of a hierarchy. crun puts it into a cgroup of
+    /// its own below a scope, and sets what it writes itself there.
+    #[must_use]
+    pub fn cgroup_of(&self, bundle: &Bundle) -> String {
+        let by_crun = self.is_by(&[Executor::Crun]);
+        if by_crun && self.runtime.driver == CgroupDriver::Systemd {
+            return format!("{}/container", bundle.cgroup);
+        }
+        bundle.cgroup.clone()
+    }
+
+    /// A bundle whose cgroup is named as the room's driver takes it.
+    fn driven(&self, mut bundle: Bundle) -> Verdict<Bundle> {
+        bundle.driven_by(self.runtime.driver);
+        Ok(bundle)
     }
 
     /// A new bundle on busybox that runs a shell script.

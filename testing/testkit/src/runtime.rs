@@ -43,6 +43,16 @@ impl fmt::Display for Executor {
     }
 }
 
+/// Who makes the cgroups of containers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CgroupDriver {
+    /// The runtime, by making directories.
+    #[default]
+    Cgroupfs,
+    /// systemd, asked by the runtime (`--systemd-cgroup`).
+    Systemd,
+}
+
 /// The program with what it is always called with.
 #[derive(Debug, Clone)]
 pub struct Runtime {
@@ -54,6 +64,8 @@ pub struct Runtime {
     pub executor: Executor,
     /// Whether `program` is ours, or a peer called directly.
     pub ours: bool,
+    /// Who makes the cgroups.
+    pub driver: CgroupDriver,
 }
 
 impl Runtime {
@@ -69,12 +81,19 @@ impl Runtime {
     pub fn native() -> Self {
         let program = Self::program();
         match Executor::of_peer(&program) {
-            Some(executor) => Self { program, options: Vec::new(), executor, ours: false },
+            Some(executor) => Self {
+                program,
+                options: Vec::new(),
+                executor,
+                ours: false,
+                driver: CgroupDriver::default(),
+            },
             None => Self {
                 program,
                 options: ["--config", "/dev/null", "--backend", "native"].map(str::to_owned).into(),
                 executor: Executor::Native,
                 ours: true,
+                driver: CgroupDriver::default(),
             },
         }
     }
@@ -93,7 +112,20 @@ impl Runtime {
             .context(file.display())?;
         let file = file.to_string_lossy().into_owned();
         let options = vec!["--config".to_owned(), file, "--backend".to_owned(), "crun".to_owned()];
-        Ok(Self { program, options, executor, ours: true })
+        let driver = CgroupDriver::default();
+        Ok(Self { program, options, executor, ours: true, driver })
+    }
+
+    /// The same program with another cgroup driver.
+    #[must_use]
+    pub fn with(mut self, driver: CgroupDriver) -> Self {
+        let flag = "--systemd-cgroup";
+        self.options.retain(|option| option != flag);
+        if driver == CgroupDriver::Systemd {
+            self.options.push(flag.to_owned());
+        }
+        self.driver = driver;
+        self
     }
 
     /// The command `--root ROOT OPTIONS… ARGUMENTS…`.

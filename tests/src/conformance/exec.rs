@@ -294,7 +294,7 @@ fn cgroup(room: &Room) -> Verdict {
             View::V1 => rest != "0:",
             View::Hybrid => true,
         };
-        ensure!(!shown || path == bundle.cgroup, "cgroup of the second process: {line}");
+        ensure!(!shown || path == room.cgroup_of(&bundle), "cgroup of the second process: {line}");
     }
     container.end()
 }

@@ -15,12 +15,14 @@ pub mod resources;
 pub mod rootfs;
 pub mod seccomp;
 pub mod sysctl;
+pub mod systemd;
 pub mod terminal;
 pub mod user;
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use lxcri_testkit::CgroupDriver;
 use lxcri_testkit::Executor;
 use lxcri_testkit::Place;
 use lxcri_testkit::Room;
@@ -53,6 +55,7 @@ pub fn cases() -> Vec<Case> {
         exec::CASES,
         escape::CASES,
         refused::CASES,
+        systemd::CASES,
     ];
     topics.concat()
 }
@@ -63,13 +66,27 @@ pub fn case_names() -> Vec<&'static str> {
     cases().iter().map(|case| case.name).collect()
 }
 
-/// The test program of one place: every case by our executor and by the crun backend.
+/// The test program of one place: every case by our executor and by the crun backend, with the
+/// cgroups made by each of `drivers`.
 #[must_use]
-pub fn main(place: Place) -> ExitCode {
-    let native = cases().into_iter().map(|case| room_test("native", case, native));
-    let crun = driven(place.view());
-    let crun = cases().into_iter().map(|case| room_test("crun", case, crun));
-    harness::main(place, native.chain(crun).collect())
+pub fn main(place: Place, drivers: &[CgroupDriver]) -> ExitCode {
+    let tests = drivers.iter().flat_map(|driver| tests_of(place.view(), *driver));
+    harness::main(place, tests.collect())
+}
+
+fn tests_of(view: View, driver: CgroupDriver) -> Vec<Test> {
+    let is_asked = |case: &Case| driver == CgroupDriver::Systemd || !systemd::is_about(case);
+    let cases: Vec<Case> = cases().into_iter().filter(is_asked).collect();
+    let rooms: [(&str, harness::RuntimeMaker); 2] = match driver {
+        CgroupDriver::Cgroupfs => [("native", native), ("crun", driven(view))],
+        CgroupDriver::Systemd => [
+            ("native-systemd", |dir| Ok(native(dir)?.with(CgroupDriver::Systemd))),
+            ("crun-systemd", |dir| Ok(crun(dir)?.with(CgroupDriver::Systemd))),
+        ],
+    };
+    let of_room =
+        |(prefix, runtime)| cases.iter().map(move |case| room_test(prefix, *case, runtime));
+    rooms.into_iter().flat_map(of_room).collect()
 }
 
 /// A case that is skipped where the executor is known not to do it.
@@ -90,10 +107,12 @@ fn native(_dir: &Path) -> Verdict<Runtime> {
 fn driven(view: View) -> harness::RuntimeMaker {
     match view {
         View::Hybrid => |dir| Runtime::driving(Path::new("/usr/sbin/runc"), Executor::OldRunc, dir),
-        View::V1 | View::V2 => {
-            |dir| Runtime::driving(&debian::peers()?.join("bin/crun"), Executor::Crun, dir)
-        }
+        View::V1 | View::V2 => crun,
     }
+}
+
+fn crun(dir: &Path) -> Verdict<Runtime> {
+    Runtime::driving(&debian::peers()?.join("bin/crun"), Executor::Crun, dir)
 }
 
 #[cfg(test)]

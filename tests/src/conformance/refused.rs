@@ -40,7 +40,7 @@ fn fields() -> Vec<Field> {
             json!({ "weight": 500 }),
             &["blockio", "blkio", "io.weight", "io.bfq.weight", "weight"],
             "cat /sys/fs/cgroup/blkio/blkio.weight /sys/fs/cgroup/blkio/blkio.bfq.weight \
-             /sys/fs/cgroup/io.weight /sys/fs/cgroup/io.bfq.weight 2>/dev/null | grep -q 500",
+             /sys/fs/cgroup/io.weight /sys/fs/cgroup/io.bfq.weight 2>/dev/null | grep -qE '(^| )(500|4950)$'",
         ),
         field(
             "/linux/resources/hugepageLimits",

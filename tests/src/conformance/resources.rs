@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use lxcri_testkit::Bundle;
+use lxcri_testkit::CgroupDriver;
 use lxcri_testkit::Container;
 use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
@@ -19,9 +20,10 @@ use crate::registry::cases;
 cases!("resources": path_absolute, path_relative, path_absent, path_nested, memory, memory_reservation,
     memory_swap, memory_kills, cpu_shares, cpu_quota, cpuset, pids, pids_unlimited,
     pids_stops_a_fork_bomb, every_controller, update_memory, update_cpu, update_pids, update_cpuset,
-    update_from_resources, update_from_stdin, update_of_nothing_known, events_stats, unified);
+    update_from_resources, update_from_stdin, update_blkio_weight, io_weight, io_weight_device,
+    io_read_bps, io_write_bps, io_read_iops, io_write_iops, update_of_nothing_known, events_stats, unified);
 
-fn require(room: &Room, controller: &str) -> Verdict {
+pub(super) fn require(room: &Room, controller: &str) -> Verdict {
     if !room.view.has_controller(controller) {
         skip!("no {controller} controller in the {} view of this machine", room.view);
     }
@@ -29,14 +31,20 @@ fn require(room: &Room, controller: &str) -> Verdict {
 }
 
 /// Reads a file of the container's cgroup, by the names of v1 and v2.
-fn value(room: &Room, bundle: &Bundle, controller: &str, v1: &str, v2: &str) -> Verdict<String> {
+pub(super) fn value(
+    room: &Room,
+    bundle: &Bundle,
+    controller: &str,
+    v1: &str,
+    v2: &str,
+) -> Verdict<String> {
     let file = if room.view == View::V2 { v2 } else { v1 };
-    let path = room.view.cgroup(controller, &bundle.cgroup).join(file);
+    let path = room.view.cgroup(controller, &room.cgroup_of(bundle)).join(file);
     Ok(fs::read_to_string(&path).context(path.display())?.trim().to_owned())
 }
 
 /// A bundle that sleeps, with one resource set.
-fn sleeping(room: &Room, pointer: &str, setting: serde_json::Value) -> Verdict<Bundle> {
+pub(super) fn sleeping(room: &Room, pointer: &str, setting: serde_json::Value) -> Verdict<Bundle> {
     let mut bundle = room.script("exec sleep 1000")?;
     bundle.set(&format!("/linux/resources/{pointer}"), setting);
     Ok(bundle)
@@ -63,7 +71,7 @@ fn visible(room: &Room, hierarchy: &str) -> bool {
     }
 }
 
-fn in_every_hierarchy(
+pub(super) fn in_every_hierarchy(
     room: &Room,
     container: &Container<'_>,
     good: impl Fn(&str) -> bool,
@@ -79,16 +87,23 @@ fn in_every_hierarchy(
 fn path_absolute(room: &Room) -> Verdict {
     let bundle = room.script("exec sleep 1000")?;
     let container = room.running(&bundle)?;
-    in_every_hierarchy(room, &container, |path| path == bundle.cgroup)?;
+    in_every_hierarchy(room, &container, |path| path == room.cgroup_of(&bundle))?;
     container.end()
 }
 
 fn path_relative(room: &Room) -> Verdict {
     let mut bundle = room.script("exec sleep 1000")?;
-    let name = bundle.cgroup.trim_start_matches('/').to_owned();
-    bundle.set("/linux/cgroupsPath", json!(name));
+    let path = match room.runtime.driver {
+        CgroupDriver::Cgroupfs => bundle.cgroup.trim_start_matches('/').to_owned(),
+        // Without a slice it is the default one.
+        CgroupDriver::Systemd => {
+            let path = bundle.config["linux"]["cgroupsPath"].as_str().context("no cgroupsPath")?;
+            path.trim_start_matches("system.slice").to_owned()
+        }
+    };
+    bundle.set("/linux/cgroupsPath", json!(path));
     let container = room.running(&bundle)?;
-    in_every_hierarchy(room, &container, |path| path.ends_with(&bundle.cgroup))?;
+    in_every_hierarchy(room, &container, |path| path.ends_with(&room.cgroup_of(&bundle)))?;
     container.end()
 }
 
@@ -102,6 +117,9 @@ fn path_absent(room: &Room) -> Verdict {
 
 /// Below a cgroup of the caller's (a pod), which stays.
 fn path_nested(room: &Room) -> Verdict {
+    if room.runtime.driver == CgroupDriver::Systemd {
+        return super::systemd::in_own_slice(room);
+    }
     let mut bundle = room.script("exec sleep 1000")?;
     let pod = bundle.cgroup.clone();
     for hierarchy in room.view.hierarchies() {
@@ -186,7 +204,8 @@ fn cpu_shares(room: &Room) -> Verdict {
     let bundle = sleeping(room, "cpu", json!({ "shares": 512 }))?;
     let container = room.running(&bundle)?;
     let found = value(room, &bundle, "cpu", "cpu.shares", "cpu.weight")?;
-    ensure!(found == "512" || room.view == View::V2, "cpu shares: {found}");
+    let wanted = if room.view == View::V2 { "59" } else { "512" };
+    ensure_eq!(found, wanted, "cpu shares");
     container.end()
 }
 
@@ -308,6 +327,137 @@ fn update_cpuset(room: &Room) -> Verdict {
     Ok(())
 }
 
+/// The controller of block I/O by its name in the view.
+fn io_controller(room: &Room) -> &'static str {
+    if room.view == View::V2 { "io" } else { "blkio" }
+}
+
+/// The first of the files that the container's cgroup has, with its content.
+fn first_of(room: &Room, bundle: &Bundle, files: &[&str]) -> Option<(String, String)> {
+    let dir = room.view.cgroup(io_controller(room), &room.cgroup_of(bundle));
+    files.iter().find_map(|file| {
+        let text = fs::read_to_string(dir.join(file)).ok()?;
+        Some(((*file).to_owned(), text))
+    })
+}
+
+/// Skips where the kernel weighs no block I/O, as a cgroup made for the purpose shows.
+fn require_weights(room: &Room) -> Verdict {
+    require(room, io_controller(room))?;
+    let bundle = room.script("exec sleep 1000")?;
+    let container = room.running(&bundle)?;
+    let found = first_of(room, &bundle, WEIGHTS);
+    container.end()?;
+    if found.is_none() {
+        skip!("this kernel weighs no block I/O in the {} view", room.view);
+    }
+    Ok(())
+}
+
+const WEIGHTS: &[&str] = &["blkio.bfq.weight", "blkio.weight", "io.bfq.weight", "io.weight"];
+
+/// Fails unless the weight of the whole cgroup is `weight` on the scale of config.json.
+fn has_weight(room: &Room, bundle: &Bundle, weight: u32) -> Verdict {
+    let (file, text) = first_of(room, bundle, WEIGHTS).context("no file with a weight")?;
+    // io.weight goes from 1 to 10000, the others as config.json does.
+    let wanted = if file == "io.weight" { 1 + (weight - 10) * 9999 / 990 } else { weight };
+    let found = text.lines().next().unwrap_or_default().trim_start_matches("default ");
+    ensure_eq!(found, wanted.to_string(), "{file}");
+    Ok(())
+}
+
+fn io_weight(room: &Room) -> Verdict {
+    require_weights(room)?;
+    let bundle = sleeping(room, "blockIO", json!({ "weight": 500 }))?;
+    let container = room.running(&bundle)?;
+    has_weight(room, &bundle, 500)?;
+    container.end()
+}
+
+fn update_blkio_weight(room: &Room) -> Verdict {
+    require_weights(room)?;
+    let bundle = room.script("exec sleep 1000")?;
+    let container = room.running(&bundle)?;
+    room.call(&["update", "--blkio-weight", "321", &container.id])?.ok()?;
+    has_weight(room, &bundle, 321)?;
+    container.end()
+}
+
+/// The first block device of the machine: its directory in /sys, major and minor number.
+pub(super) fn block_device() -> Verdict<(PathBuf, u32, u32)> {
+    let entries = fs::read_dir("/sys/block").context("/sys/block")?.flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    found.sort();
+    let Some(dir) = found.into_iter().next() else {
+        skip!("this machine has no block device");
+    };
+    let device = fs::read_to_string(dir.join("dev")).context(dir.display())?;
+    let (major, minor) = device.trim().split_once(':').context(&device)?;
+    Ok((dir, major.parse().context(&device)?, minor.parse().context(&device)?))
+}
+
+/// Only a device whose queue BFQ schedules has weights.
+fn io_weight_device(room: &Room) -> Verdict {
+    require_weights(room)?;
+    let (dir, major, minor) = block_device()?;
+    if !dir.ends_with("loop0") || dir.join("loop").exists() {
+        skip!("this machine has no spare device whose scheduler may be changed for a moment");
+    }
+    let scheduler = dir.join("queue/scheduler");
+    let before = fs::read_to_string(&scheduler).unwrap_or_default();
+    let usual = before.split(['[', ']']).nth(1).unwrap_or("none").to_owned();
+    if !before.contains("bfq") || fs::write(&scheduler, "bfq").is_err() {
+        skip!("this kernel has no BFQ");
+    }
+    let result = device_weight(room, major, minor);
+    fs::write(&scheduler, usual).context(scheduler.display())?;
+    result
+}
+
+fn device_weight(room: &Room, major: u32, minor: u32) -> Verdict {
+    let device = json!([{ "major": major, "minor": minor, "weight": 250 }]);
+    let bundle = sleeping(room, "blockIO", json!({ "weightDevice": device }))?;
+    let container = room.running(&bundle)?;
+    let files = ["blkio.bfq.weight_device", "io.bfq.weight"];
+    let (file, text) = first_of(room, &bundle, &files).context("no file with weights")?;
+    let line = format!("{major}:{minor} 250");
+    ensure!(text.lines().any(|found| found == line), "{file}: {text:?}");
+    container.end()
+}
+
+/// A container with one rate, which stands in the file of v1, and in `io.max` under `key`.
+fn rate(room: &Room, field: &str, v1: &str, key: &str) -> Verdict {
+    require(room, io_controller(room))?;
+    let (_, major, minor) = block_device()?;
+    let device = json!([{ "major": major, "minor": minor, "rate": 1_048_576 }]);
+    let bundle = sleeping(room, "blockIO", json!({ field: device }))?;
+    let container = room.running(&bundle)?;
+    let found = value(room, &bundle, io_controller(room), v1, "io.max")?;
+    let number = if room.view == View::V2 { format!("{key}=1048576") } else { "1048576".into() };
+    let wanted = |line: &str| {
+        let mut words = line.split(' ');
+        words.next() == Some(&format!("{major}:{minor}")) && words.any(|word| word == number)
+    };
+    ensure!(found.lines().any(wanted), "{field}: {found:?}");
+    container.end()
+}
+
+fn io_read_bps(room: &Room) -> Verdict {
+    rate(room, "throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps")
+}
+
+fn io_write_bps(room: &Room) -> Verdict {
+    rate(room, "throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps")
+}
+
+fn io_read_iops(room: &Room) -> Verdict {
+    rate(room, "throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops")
+}
+
+fn io_write_iops(room: &Room) -> Verdict {
+    rate(room, "throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops")
+}
+
 fn resources_json() -> String {
     json!({ "pids": { "limit": 21 } }).to_string()
 }
@@ -365,7 +515,7 @@ fn unified(room: &Room) -> Verdict {
     }
     let bundle = sleeping(room, "unified", json!({ "cgroup.max.descendants": "5" }))?;
     let container = room.running(&bundle)?;
-    let path = room.view.cgroup("", &bundle.cgroup).join("cgroup.max.descendants");
+    let path = room.view.cgroup("", &room.cgroup_of(&bundle)).join("cgroup.max.descendants");
     ensure_eq!(fs::read_to_string(path)?, "5\n", "cgroup.max.descendants");
     container.end()
 }

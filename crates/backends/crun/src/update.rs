@@ -3,7 +3,7 @@
 use lxcri_core::backend::{Container, Update};
 use lxcri_core::coverage::Finding;
 use lxcri_core::error::Error;
-use lxcri_linux::cgroup::Resources;
+use lxcri_linux::cgroup::{BlockIo, Resources};
 
 use crate::{Crun, NAME};
 
@@ -32,7 +32,10 @@ impl Update for Crun {
 }
 
 fn unchangeable(resources: &Resources) -> Vec<&'static str> {
+    let io = resources.block_io.clone().unwrap_or_default();
+    let more_than_weight = BlockIo { weight: None, ..io } != BlockIo::default();
     let table = [
+        ("blockIO", more_than_weight),
         ("devices", !resources.devices.is_empty()),
         ("hugepageLimits", !resources.hugepage_limits.is_empty()),
         ("network", resources.network.is_some()),
@@ -50,6 +53,11 @@ mod tests {
     fn fields_that_would_be_passed_over() {
         let table = [
             (r#"{"pids": {"limit": 7}, "memory": {"limit": 1}, "cpu": {"shares": 2}}"#, vec![]),
+            (r#"{"blockIO": {"weight": 100}}"#, vec![]),
+            (
+                r#"{"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}]}}"#,
+                vec!["blockIO"],
+            ),
             (r#"{"unified": {"pids.max": "7"}}"#, vec!["unified"]),
             (r#"{"devices": [{"allow": true}], "rdma": {"x": {}}}"#, vec!["devices", "rdma"]),
         ];

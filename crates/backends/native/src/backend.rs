@@ -13,7 +13,8 @@ use lxcri_linux::cgroup::Layout;
 use lxcri_linux::{chain, seal};
 
 use crate::error::step;
-use crate::{coverage, hooks, rootfs};
+use crate::plan::How;
+use crate::{coverage, hooks, rootfs, scope};
 
 /// This room's line in the table of rooms.
 pub static ROOM: Room = Room {
@@ -48,6 +49,10 @@ impl Native {
             rootless: settings.rootless,
         })
     }
+
+    fn how(&self) -> How {
+        How { hook_timeout: self.hook_timeout, systemd_cgroup: self.systemd_cgroup }
+    }
 }
 
 /// It is built in; what it needs of the kernel may be missing.
@@ -68,11 +73,7 @@ impl Backend for Native {
 
     fn check(&self, create: &Create<'_>) -> Result<(), Error> {
         if self.systemd_cgroup {
-            return Err(Error::Invalid(
-                "--systemd-cgroup: the native backend makes its cgroups itself and cannot use \
-                 systemd's; use --backend crun"
-                    .to_owned(),
-            ));
+            scope::check(create)?;
         }
         if self.rootless {
             return Err(Error::Invalid(
@@ -89,7 +90,7 @@ impl Backend for Native {
     }
 
     fn create(&self, container: &mut Container, create: Create<'_>) -> Result<(), Error> {
-        crate::create::create(container, create, self.hook_timeout)
+        crate::create::create(container, create, self.how())
     }
 
     fn start(&self, container: &Container) -> Result<Finish, Error> {

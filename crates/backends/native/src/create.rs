@@ -21,7 +21,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::error::{NativeError, step};
 use crate::gate::Gate;
 use crate::init::{self, Init};
-use crate::plan::Plan;
+use crate::plan::{How, Plan};
 use crate::rootfs::{self, Sources};
 use crate::{hooks, namespaces};
 
@@ -29,9 +29,9 @@ use crate::{hooks, namespaces};
 pub(crate) fn create(
     container: &mut Container,
     mut create: Create<'_>,
-    hook_timeout: Option<Duration>,
+    how: How,
 ) -> Result<(), Error> {
-    let plan = Plan::new(container, &mut create, hook_timeout)?;
+    let plan = Plan::new(container, &mut create, how)?;
     let bundle = container.record.bundle.clone();
     let files = rootfs::Plan {
         spec: create.spec,
@@ -51,13 +51,11 @@ pub(crate) fn create(
     let (unmade, ran) = (container.clone(), Rc::clone(&hooks_ran));
     undo.push("hooks", move || {
         if ran.get() {
-            crate::delete::run_poststop(&unmade, hook_timeout);
+            crate::delete::run_poststop(&unmade, how.hook_timeout);
         }
         Ok::<_, NativeError>(())
     });
-    let made = plan.cgroup.create(&plan.resources).map_err(NativeError::from)?;
-    undo.push("cgroup", move || made.undo());
-    plan.cgroup.apply(&plan.resources).map_err(NativeError::from)?;
+    make_cgroup(&plan, &mut undo)?;
     let gate = Gate::make(&container.entry)?;
     let (ours, theirs) = Channel::pair().map_err(step("make a socket pair"))?;
     let state = container.state(Status::Creating);
@@ -70,6 +68,17 @@ pub(crate) fn create(
     Ok(())
 }
 
+/// Makes the cgroup that init is cloned into. A scope cannot be without a process: it is made later.
+fn make_cgroup(plan: &Plan<'_>, undo: &mut Undo<'_>) -> Result<(), NativeError> {
+    if let Some(scope) = &plan.scope {
+        undo.push("scope", scope.undo(&plan.cgroup));
+        return Ok(());
+    }
+    let made = plan.cgroup.create(&plan.resources)?;
+    undo.push("cgroup", move || made.undo());
+    Ok(plan.cgroup.apply(&plan.resources)?)
+}
+
 /// Clones init. What it inherits is closed on our side, so that only init holds the gate.
 fn spawn(
     init: Init<'_>,
@@ -80,7 +89,10 @@ fn spawn(
 ) -> Result<Rc<Child>, NativeError> {
     let plan = init.plan;
     let namespaces = &plan.namespaces;
-    let directory = plan.cgroup.dir_fd()?;
+    let directory = match plan.scope {
+        None => plan.cgroup.dir_fd()?,
+        Some(_) => None,
+    };
     let own_pids = namespaces.joins(Kind::Pid).map(enter_pids).transpose()?;
     let flags = namespaces.clone_flags();
     let run = move || match ours.close_copy() {
@@ -137,6 +149,9 @@ fn see_through(
     // From here on a create that dies leaves a process; its pid has to be known before it goes on.
     container.record.process = Some(Process::of(child.pid).map_err(step("read init's identity"))?);
     container.entry.write_record(&container.record)?;
+    if let Some(scope) = &plan.scope {
+        scope.make(container.id().as_str(), child.pid, &plan.cgroup, &plan.resources)?;
+    }
     channel.send(&Message::Go).map_err(step("talk to init"))?;
     // Init is at its mounts meanwhile.
     plan.cgroup

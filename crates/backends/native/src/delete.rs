@@ -11,8 +11,8 @@ use lxcri_core::store::Entry;
 use lxcri_linux::procfs::Proc;
 
 use crate::error::{NativeError, step};
-use crate::hooks;
 use crate::room_file::RoomFile;
+use crate::{hooks, scope};
 
 /// Removes what the room made for a container.
 pub(crate) fn delete(container: &Container, hook_timeout: Option<Duration>) -> Result<(), Error> {
@@ -26,7 +26,7 @@ pub(crate) fn delete(container: &Container, hook_timeout: Option<Duration>) -> R
     let left = room.cgroup.pids().map_err(NativeError::from)?;
     // What was just killed may take a moment to go; removing waits for it.
     if left.is_empty() || !had_ended {
-        room.cgroup.remove().map_err(NativeError::from)?;
+        scope::remove(&room)?;
     } else {
         // Another container was put into the same cgroup after ours had ended.
         log::warn!("{}: its cgroup is in use by others and stays: {left:?}", container.id());
@@ -67,8 +67,7 @@ pub(crate) fn sweep(entry: &Entry) -> Result<bool, Error> {
         // The cgroup of that name is somebody else's by now.
         return Ok(true);
     }
-    let cgroup = room.cgroup;
-    cgroup.kill_all(libc::SIGKILL).map_err(NativeError::from)?;
-    cgroup.remove().map_err(NativeError::from)?;
+    room.cgroup.kill_all(libc::SIGKILL).map_err(NativeError::from)?;
+    scope::remove(&room)?;
     Ok(true)
 }

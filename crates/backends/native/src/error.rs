@@ -15,9 +15,9 @@ pub(crate) enum NativeError {
         /// Why it failed, with all causes.
         cause: String,
     },
-    /// A control group, with the hint it brings.
+    /// A control group or systemd, with the hint it brings.
     #[error("{cause}")]
-    Cgroup {
+    Hinted {
         /// Why it failed, with all causes.
         cause: String,
         /// What the user can do.
@@ -52,7 +52,7 @@ pub(crate) enum NativeError {
 impl RoomError for NativeError {
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Cgroup { hint: Some(hint), .. } => vec![(*hint).to_owned()],
+            Self::Hinted { hint: Some(hint), .. } => vec![(*hint).to_owned()],
             _ => Vec::new(),
         }
     }
@@ -66,7 +66,13 @@ impl From<NativeError> for Error {
 
 impl From<lxcri_linux::cgroup::Error> for NativeError {
     fn from(error: lxcri_linux::cgroup::Error) -> Self {
-        Self::Cgroup { hint: error.hint(), cause: chain(&error) }
+        Self::Hinted { hint: error.hint(), cause: chain(&error) }
+    }
+}
+
+impl From<lxcri_linux::systemd::Error> for NativeError {
+    fn from(error: lxcri_linux::systemd::Error) -> Self {
+        Self::Hinted { hint: error.hint(), cause: chain(&error) }
     }
 }
 

@@ -15,6 +15,16 @@ use crate::error::{NativeError, field};
 use crate::namespaces::Namespaces;
 use crate::payload::{Surroundings, translate};
 use crate::room_file::RoomFile;
+use crate::scope::Scope;
+
+/// How all containers are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// How long a hook may take.
+    pub(crate) hook_timeout: Option<Duration>,
+    /// Whether systemd makes the cgroups.
+    pub(crate) systemd_cgroup: bool,
+}
 
 /// The plan of one container.
 #[derive(Debug)]
@@ -23,6 +33,8 @@ pub(crate) struct Plan<'c> {
     pub(crate) namespaces: Namespaces,
     pub(crate) payload: Payload,
     pub(crate) cgroup: Cgroup,
+    /// Who makes the cgroup, where it is not us.
+    pub(crate) scope: Option<Scope>,
     pub(crate) resources: Resources,
     pub(crate) terminal: Option<Terminal>,
     pub(crate) no_pivot: bool,
@@ -34,7 +46,7 @@ impl<'c> Plan<'c> {
     pub(crate) fn new(
         container: &Container,
         create: &mut Create<'c>,
-        hook_timeout: Option<Duration>,
+        how: How,
     ) -> Result<Self, NativeError> {
         let spec = create.spec;
         let linux = spec.linux();
@@ -49,20 +61,29 @@ impl<'c> Plan<'c> {
             keyring: !create.no_new_keyring,
         };
         let payload = translate(&process, &around)?;
-        let layout = Layout::detect()?;
-        let path = linux.cgroups_path.as_deref().filter(|path| !path.is_empty());
-        let cgroup = Cgroup::plan(&layout, path, container.id().as_str())
-            .map_err(field("linux.cgroupsPath"))?;
+        let (scope, cgroup) = place(container, spec, &linux, how)?;
         let terminal = create.console.take().map(|console| terminal(console, &process));
         let resources = linux.resources.clone().unwrap_or_default();
         let no_pivot = create.no_pivot;
-        Ok(Self { namespaces, payload, cgroup, resources, terminal, no_pivot, hook_timeout, linux })
+        let hook_timeout = how.hook_timeout;
+        Ok(Self {
+            linux,
+            namespaces,
+            payload,
+            cgroup,
+            scope,
+            resources,
+            terminal,
+            no_pivot,
+            hook_timeout,
+        })
     }
 
     /// What later commands have to know.
     pub(crate) fn room_file(&self, boot_id: &str, hooks: Option<&oci::Hooks>) -> RoomFile {
         RoomFile {
             cgroup: self.cgroup.clone(),
+            unit: self.scope.as_ref().map(|scope| scope.unit.clone()),
             boot_id: boot_id.to_owned(),
             own_pid_namespace: self.namespaces.is_new(Kind::Pid),
             joins_keyring: self.payload.session_keyring.is_some(),
@@ -70,6 +91,27 @@ impl<'c> Plan<'c> {
             has_poststop: hooks.is_some_and(|hooks| !hooks.poststop.is_empty()),
         }
     }
+}
+
+/// Where the cgroup will be, and the scope that it belongs to with systemd.
+fn place(
+    container: &Container,
+    spec: &oci::Spec,
+    linux: &Linux,
+    how: How,
+) -> Result<(Option<Scope>, Cgroup), NativeError> {
+    let layout = Layout::detect()?;
+    let id = container.id().as_str();
+    let path = linux.cgroups_path.as_deref().filter(|path| !path.is_empty());
+    if how.systemd_cgroup {
+        let scope = Scope::plan(path, id, &spec.annotations)?;
+        let cgroup = scope.cgroup(&layout, id)?;
+        // Checked before `native.json` names it: what is there is not ours to stop.
+        cgroup.refuse_if_used()?;
+        return Ok((Some(scope), cgroup));
+    }
+    let cgroup = Cgroup::plan(&layout, path, id).map_err(field("linux.cgroupsPath"))?;
+    Ok((None, cgroup))
 }
 
 /// A terminal that hands its master to `console`.

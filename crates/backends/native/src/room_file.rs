@@ -2,6 +2,7 @@
 
 use lxcri_core::store::{Entry, StoreError};
 use lxcri_linux::cgroup::Cgroup;
+use lxcri_linux::systemd::Unit;
 use serde::{Deserialize, Serialize};
 
 /// Name in the container's state directory.
@@ -13,6 +14,9 @@ pub(crate) const NAME: &str = "native.json";
 pub(crate) struct RoomFile {
     /// The container's cgroup. Written before it is made, so that whatever was made is found.
     pub(crate) cgroup: Cgroup,
+    /// The scope that it belongs to, where systemd made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<Unit>,
     /// The boot it was made in: after another one the cgroup's name means nothing.
     pub(crate) boot_id: String,
     /// Whether the kernel ends all processes with init: then one signal is enough.

@@ -7,10 +7,14 @@ use lxcri_core::oci::Resources;
 use crate::Native;
 use crate::error::NativeError;
 use crate::room_file::RoomFile;
+use crate::scope;
 
 impl Update for Native {
     fn update(&self, container: &Container, resources: &Resources) -> Result<(), Error> {
-        let cgroup = RoomFile::read(&container.entry)?.cgroup;
-        Ok(cgroup.update(resources).map_err(NativeError::from)?)
+        let room = RoomFile::read(&container.entry)?;
+        if let Some(unit) = &room.unit {
+            scope::update(unit, &room.cgroup, resources)?;
+        }
+        Ok(room.cgroup.update(resources).map_err(NativeError::from)?)
     }
 }

@@ -26,6 +26,6 @@ pub(crate) fn run(_args: &Args, program: &Program) -> Result<ExitCode, Failure> 
         .iter()
         .find(|room| room.name == name)
         .ok_or_else(|| Failure::new(format!("unknown backend {name:?}")))?;
-    output::json(&runtime::features(room.coverage, false), "  ")?;
+    output::json(&runtime::features(room.coverage), "  ")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use crate::oci::{
 
 /// What a container made by a room with this coverage can have. A feature is on exactly where the
 /// table says that its field is applied, so the two cannot disagree.
-pub fn features(coverage: &Coverage, systemd_cgroup: bool) -> Features {
+pub fn features(coverage: &Coverage) -> Features {
     let applied = |path: &str| {
         let row = coverage.rows().iter().find(|row| row.path == path);
         matches!(row.map(|row| row.treatment), Some(Treatment::Applied { .. }))
@@ -30,7 +30,7 @@ pub fn features(coverage: &Coverage, systemd_cgroup: bool) -> Features {
             cgroup: oci::Cgroup {
                 v1: true,
                 v2: true,
-                systemd: systemd_cgroup,
+                systemd: true,
                 systemd_user: false,
                 rdma: applied("linux.resources.rdma"),
             },

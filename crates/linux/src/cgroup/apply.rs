@@ -12,7 +12,7 @@ impl Cgroup {
     /// the configuration nor [`super::DEFAULT_ALLOWED_DEVICES`] allows is denied, also when the
     /// configuration has no rules.
     ///
-    /// `blockIO`, `hugepageLimits`, `network` and `rdma` are not looked at: the caller refuses
+    /// `hugepageLimits`, `network` and `rdma` are not looked at: the caller refuses
     /// configurations that have them.
     ///
     /// # Errors
@@ -21,6 +21,19 @@ impl Cgroup {
     pub fn apply(&self, resources: &Resources) -> Result<()> {
         self.set_limits(resources)?;
         self.set_devices(resources, true)
+    }
+
+    /// As [`Self::apply`] for a cgroup that systemd has made: makes the controllers available first,
+    /// as far as systemd has not. systemd makes the v2 directory alone, and is asked for no other.
+    ///
+    /// # Errors
+    /// As [`Self::apply`]; also when a limit's controller is missing.
+    pub fn apply_to_unit(&self, resources: &Resources) -> Result<()> {
+        let needs = self.check_needs(resources)?;
+        if let Some(place) = &self.v2 {
+            hand_down(place, &Directory::open(&place.directory())?, &needs)?;
+        }
+        self.apply(resources)
     }
 
     /// Changes the limits that `resources` names and leaves the others alone. Device rules are
@@ -71,5 +84,8 @@ impl Cgroup {
 }
 
 fn has_limits(resources: &Resources) -> bool {
-    resources.memory.is_some() || resources.cpu.is_some() || resources.pids.is_some()
+    resources.memory.is_some()
+        || resources.cpu.is_some()
+        || resources.pids.is_some()
+        || resources.block_io.is_some()
 }

@@ -3,12 +3,12 @@
 
 use rustix::io::Errno;
 
-use super::Cgroup;
 use super::controllers::{limits_cpu, limits_memory};
 use super::convert::{check_list, check_shares, pids_max, set, set_unsigned};
 use super::directory::Directory;
 use super::error::{Error, MissingBecause, Result};
 use super::resources::{Cpu, Memory, Resources};
+use super::{Cgroup, block_io};
 
 const LIMIT: &str = "memory.limit_in_bytes";
 const LIMIT_WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
@@ -35,7 +35,7 @@ pub(super) fn apply(cgroup: &Cgroup, resources: &Resources) -> Result<()> {
     if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
         open(cgroup, "pids limit", "pids")?.write("pids.max", &pids_max(limit))?;
     }
-    Ok(())
+    resources.block_io.as_ref().map_or(Ok(()), |io| block_io::apply_v1(cgroup, io))
 }
 
 fn open(cgroup: &Cgroup, what: &str, controller: &str) -> Result<Directory> {

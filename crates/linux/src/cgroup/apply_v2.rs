@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rustix::io::Errno;
 
 use super::apply_v1::write_together;
+use super::block_io;
 use super::convert::{check_list, or_max, pids_max, set, set_unsigned, swap_max, weight_of_shares};
 use super::directory::Directory;
 use super::error::{Error, Result};
@@ -18,10 +19,10 @@ pub(super) fn apply(directory: &Directory, resources: &Resources) -> Result<()> 
         apply_cpu(directory, cpu)?;
         apply_cpuset(directory, cpu)?;
     }
-    match resources.pids.as_ref().and_then(|pids| pids.limit) {
-        Some(limit) => directory.write("pids.max", &pids_max(limit)),
-        None => Ok(()),
+    if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
+        directory.write("pids.max", &pids_max(limit))?;
     }
+    resources.block_io.as_ref().map_or(Ok(()), |io| block_io::apply_v2(directory, io))
 }
 
 fn apply_memory(directory: &Directory, memory: &Memory) -> Result<()> {

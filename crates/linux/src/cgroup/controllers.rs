@@ -8,10 +8,13 @@ use super::convert::{set, set_unsigned};
 use super::directory::Directory;
 use super::error::{Error, MissingBecause, Result};
 use super::resources::{Cpu, Memory, Resources};
-use super::{Cgroup, Place};
+use super::{Cgroup, Place, block_io};
 
 /// Handed down also when no limit asks for them, because statistics and later updates need them.
 const WELCOME: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+
+/// The controller of block I/O on v2.
+const IO: &str = "io";
 
 /// One limit and the controller that enforces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +50,15 @@ fn needs(resources: &Resources) -> Vec<Need> {
     if resources.pids.as_ref().is_some_and(|pids| pids.limit.is_some()) {
         needs.push(Need::new("pids limit", "pids"));
     }
+    if resources.block_io.as_ref().is_some_and(block_io::limits) {
+        needs.push(Need::new("blockIO limit", IO));
+    }
     needs
+}
+
+/// The name of the controller on v1.
+fn name_on_v1(controller: &str) -> &str {
+    if controller == IO { "blkio" } else { controller }
 }
 
 pub(super) fn limits_memory(memory: &Memory) -> bool {
@@ -103,7 +114,8 @@ impl Cgroup {
         let needs = needs(resources);
         let unified = unified_needs(resources)?;
         if !self.v1.is_empty() {
-            for need in needs {
+            for mut need in needs {
+                need.controller = name_on_v1(&need.controller).to_owned();
                 if self.controller(&need.controller).is_none() {
                     return Err(need.missing(self.mounts(), MissingBecause::NotMounted));
                 }

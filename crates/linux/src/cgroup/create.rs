@@ -69,6 +69,15 @@ impl Cgroup {
         }
     }
 
+    /// Refuses a cgroup that exists with processes in it, or frozen.
+    ///
+    /// # Errors
+    /// [`Error::InUse`]; also when it cannot be looked at.
+    pub fn refuse_if_used(&self) -> Result<()> {
+        let mut existing = self.directories().into_iter().filter(|path| path.exists());
+        existing.try_for_each(|path| refuse_if_used(&path))
+    }
+
     fn make_all(&self, needs: &[Need], created: &mut Created) -> Result<()> {
         for place in &self.v1 {
             make(place, created)?;

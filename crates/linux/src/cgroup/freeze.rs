@@ -58,10 +58,11 @@ impl Cgroup {
     /// # Errors
     /// When the state cannot be read.
     pub fn frozen(&self) -> Result<bool> {
-        match self.freezer() {
-            Ok(freezer) => freezer.is_frozen(),
+        match self.freezer().and_then(|freezer| freezer.is_frozen()) {
+            // Gone, or going while it is read: systemd removes a scope with its last process.
             Err(e) if e.errno() == Some(Errno::NOENT.raw_os_error()) => Ok(false),
-            Err(e) => Err(e),
+            Err(e) if e.errno() == Some(Errno::NODEV.raw_os_error()) => Ok(false),
+            result => result,
         }
     }
 

@@ -6,14 +6,15 @@
 //! container's state, and needs no detection when it is used again.
 //!
 //! Facts: kernel Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/*.rst; OCI runtime-spec
-//! config-linux.md. Not done here: block I/O, huge pages, network classes and RDMA.
+//! config-linux.md. Not done here: huge pages, network classes and RDMA.
 
 mod apply;
 mod apply_v1;
 mod apply_v2;
+mod block_io;
 mod bpf;
 mod controllers;
-mod convert;
+pub(crate) mod convert;
 mod create;
 mod current;
 mod device_bpf;
