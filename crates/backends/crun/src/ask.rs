@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use lxcri_core::store::Entry;
 use lxcri_linux::process::{PidFd, reset_signals_of};
+use lxcri_linux::step::Step as _;
 use rustix::fs::MemfdFlags;
 
 use crate::error::CrunError;
 use crate::messages::{Log, plain};
 use crate::program::{command, name_of, push_id};
+use crate::step::Step;
 
 /// How long a program has that is only asked something.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -76,6 +78,7 @@ fn ask(
     reset_signals_of(command);
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
     let mut child = command.spawn().map_err(spawn)?;
+    begun(words);
     let status = wait(&mut child, patience).map_err(CrunError::io("wait for", program))?;
     let Some(status) = status else {
         let verb = words.first().copied().unwrap_or_default().to_owned();
@@ -83,6 +86,17 @@ fn ask(
         return Err(CrunError::TimedOut { program: name_of(program), verb, patience });
     };
     Ok(Answer { status, stdout: content(&mut out)?, stderr: content(&mut err)? })
+}
+
+/// The program is at work on a verb that changes something.
+fn begun(words: &[&str]) {
+    match words.first() {
+        Some(&"pause") => Step::PauseAsked.reached(),
+        Some(&"resume") => Step::ResumeAsked.reached(),
+        Some(&"update") => Step::UpdateAsked.reached(),
+        Some(&"delete") => Step::DeleteAsked.reached(),
+        _ => {}
+    }
 }
 
 /// Waits for a child; `None` where it took too long and was killed.

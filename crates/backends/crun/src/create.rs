@@ -2,8 +2,9 @@
 //! container's.
 
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use lxcri_core::backend::{Container, Create};
 use lxcri_core::error::Error;
@@ -11,7 +12,10 @@ use lxcri_core::oci::Spec;
 use lxcri_core::store::Entry;
 use lxcri_core::undo::Undo;
 use lxcri_linux::cgroup::{Cgroup, Layout};
-use lxcri_linux::process::{Process, close_on_exec_from, reset_signals_of};
+use lxcri_linux::channel::{Channel, Message};
+use lxcri_linux::clone::clone_into;
+use lxcri_linux::process::{Ended, Process, close_on_exec_from, reset_signals_of};
+use lxcri_linux::step::Step as _;
 
 use crate::console::Console;
 use crate::error::CrunError;
@@ -19,6 +23,7 @@ use crate::features::make_shared;
 use crate::messages::Log;
 use crate::part::{self, Part};
 use crate::program::{STATE_DIRECTORY, command, name_of, push_id};
+use crate::step::Step;
 use crate::{Crun, delete};
 
 /// Makes it up to "created".
@@ -30,8 +35,12 @@ pub(crate) fn create(
     let entry = container.entry.clone();
     let program = room.program()?.to_owned();
     prepare(room, &entry)?;
-    let mut part = Part::new(program.clone(), room.facts()?.name.clone());
+    Step::CreatePrepared.reached();
+    let (name, boot_id) = (room.facts()?.name.clone(), container.record.boot_id.clone());
+    let new_cgroup = cgroup_to_be(room, create.spec, &entry);
+    let mut part = Part::new(program.clone(), name, boot_id, new_cgroup);
     part.write(&entry)?;
+    Step::CreatePart.reached();
     let log = Log::new(&entry)?;
     let console = create.console.take().map(|fd| Console::new(&entry, fd)).transpose()?;
     let pid_file = entry.file("pid");
@@ -45,12 +54,11 @@ pub(crate) fn create(
     push_id(&mut command, &entry);
 
     let mut undo = Undo::new();
-    if let Some(cgroup) = cgroup_to_be(room, create.spec, &entry) {
-        undo.push("cgroup of the driven program", move || cgroup.remove());
-    }
     let to_clean = entry.clone();
-    undo.push("container of the driven program", move || delete::by_program(room, &to_clean));
-    run(&mut command, &program, &entry, &mut part, &log)?;
+    undo.push(Step::CreateProgram, move || delete::by_program(room, &to_clean));
+    run(&mut command, &program, &entry, &mut part)
+        .and_then(|status| log.judge(&program, status))?;
+    Step::CreateRan.reached();
     if let Some(console) = console {
         console.finish()?;
     }
@@ -61,6 +69,7 @@ pub(crate) fn create(
     part.held_by_fifo = part::is_held(&entry);
     part.cgroup = cgroup(init);
     part.write(&entry)?;
+    Step::CreateSeen.reached();
     container.record.process = Some(init);
     undo.commit();
     Ok(())
@@ -151,28 +160,57 @@ fn cgroup_to_be(room: &Crun, spec: &Spec, entry: &Entry) -> Option<Cgroup> {
     is_new.then_some(cgroup)
 }
 
-/// Runs it to its end. It has as long as its hooks need.
+/// Runs it to its end. It has as long as its hooks need. When we are killed it goes on, and what it
+/// makes then has to be found: it begins when it is noted which process it is.
 fn run(
     command: &mut Command,
     program: &Path,
     entry: &Entry,
     part: &mut Part,
-    log: &Log,
-) -> Result<(), Error> {
-    reset_signals_of(command);
+) -> Result<ExitStatus, CrunError> {
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
-    let mut child = command.spawn().map_err(spawn)?;
-    // Not found means ended: then nobody needs to wait for it.
-    part.maker = Process::of(child.id().cast_signed()).ok();
-    let noted = part.write(entry);
-    let status = child.wait().map_err(CrunError::io("wait for", program))?;
-    noted?;
+    reset_signals_of(command);
+    let (ours, theirs) = Channel::pair().map_err(spawn)?;
+    let child = clone_into(0, None, || become_it(command, &ours, &theirs)).map_err(spawn)?;
+    drop(theirs);
+    Step::CreateCloned.reached();
+    let noted = Process::of(child.pid).map_err(spawn).and_then(|maker| {
+        part.maker = Some(maker);
+        Ok(part.write(entry)?)
+    });
     part.maker = None;
-    if !status.success() {
-        return Err(log.failure(program, status, &[]).into());
+    Step::CreateNoted.reached();
+    let told = noted.and_then(|()| ours.send(&Message::Go).map_err(spawn));
+    Step::CreateReleased.reached();
+    let refused = ours.receive().map_err(spawn);
+    // Without our word it ends by itself.
+    drop(ours);
+    let ended = child.fd.reap(true).map_err(CrunError::io("wait for", program))?;
+    told?;
+    if let Some(Message::Failed(text)) = refused? {
+        return Err(spawn(std::io::Error::other(text)));
     }
-    log.forward();
-    Ok(())
+    Ok(status_of(ended))
+}
+
+/// What the child does: waits for our word and becomes the program. Its exit code is read by nobody.
+fn become_it(command: &mut Command, ours: &Channel, theirs: &Channel) -> i32 {
+    let is_told = ours.close_copy().is_ok() && matches!(theirs.receive(), Ok(Some(Message::Go)));
+    if is_told {
+        let error = command.exec();
+        // Nobody is left to tell where this fails.
+        let _ = theirs.send(&Message::Failed(error.to_string()));
+    }
+    127
+}
+
+/// How the program ended, in the words of wait(2).
+fn status_of(ended: Option<Ended>) -> ExitStatus {
+    ExitStatus::from_raw(match ended {
+        Some(Ended::Killed(signal)) => signal,
+        Some(Ended::Exited(code)) => code << 8,
+        None => 0,
+    })
 }
 
 /// The program has read the bundle after us: a file that is another one now was not checked.

@@ -25,6 +25,7 @@ mod room_file;
 mod rootfs;
 mod start;
 mod stats;
+mod step;
 mod update;
 
 pub use backend::{Native, ROOM};

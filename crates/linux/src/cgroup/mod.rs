@@ -30,6 +30,7 @@ mod processes;
 mod remove;
 mod resources;
 mod stats;
+mod step;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -47,6 +48,7 @@ pub use resources::{
     BlockIo, Cpu, DeviceRule, DeviceType, HugepageLimit, InterfacePriority, Memory, Network, Pids,
     Rdma, Resources, ThrottleDevice, WeightDevice,
 };
+pub use step::Step;
 pub use stats::{
     CpuStats, CpuUsage, MemoryCounter, MemoryEvents, MemoryStats, PidsStats, Stats, Throttling,
 };
