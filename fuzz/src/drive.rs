@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lxcri_fuzz::mutate::{self, Random};
+use lxcri_fuzz::mutate;
+use lxcri_testkit::random::Random;
 use lxcri_fuzz::{Target, corpus};
 use rustix::process::{Resource, Rlimit, setrlimit};
 

@@ -5,5 +5,6 @@ pub mod bad_input;
 pub mod cli;
 pub mod clients;
 pub mod conformance;
+pub mod crash;
 pub mod registry;
 pub mod summary;

@@ -10,6 +10,7 @@ pub mod debian;
 pub mod harness;
 pub mod machine;
 pub mod process;
+pub mod random;
 pub mod room;
 pub mod runtime;
 pub mod terminal;
