@@ -61,8 +61,12 @@ impl Steps {
     fn at_step(&self, room: &Room, step: &'static str) -> Verdict {
         let (verb, rest) = step.split_once('/').unwrap_or((step, ""));
         let verb = Verb::parse(verb)?;
-        let scene = Scene::set(room, verb)?;
-        if rest.contains('/') { scene.child_dies_at(step)? } else { scene.dies_at(step)? }
+        let scene = Scene::set(room, verb, step)?;
+        if rest.contains('/') {
+            scene.child_dies()?
+        } else {
+            scene.dies()?
+        }
         self.hit.fetch_add(1, Ordering::Relaxed);
         scene.aftermath()?;
         scene.clear()

@@ -109,10 +109,8 @@ impl Runtime {
         if !self.ours {
             return Err(Stop::Skipped("the program under test is a peer".to_owned()));
         }
-        let program = std::env::var_os(FAIL_POINT_PROGRAM).map_or_else(
-            || repository().join("target/fail-points/proxmox-lxcri"),
-            PathBuf::from,
-        );
+        let program = std::env::var_os(FAIL_POINT_PROGRAM)
+            .map_or_else(|| repository().join("target/fail-points/proxmox-lxcri"), PathBuf::from);
         if program.is_file() {
             return Ok(Self { program, ..self });
         }

@@ -31,13 +31,14 @@ pub(super) const VARIABLE: &str = "LXCRI_FAIL_POINT";
 pub(super) struct Scene<'r> {
     room: &'r Room,
     verb: Verb,
+    step: &'static str,
     bundle: Bundle,
     id: String,
 }
 
 impl<'r> Scene<'r> {
-    /// Brings a container to where `verb` makes sense.
-    pub(super) fn set(room: &'r Room, verb: Verb) -> Verdict<Self> {
+    /// Brings a container to where `verb` can die at `step` (or anywhere, where that is empty).
+    pub(super) fn set(room: &'r Room, verb: Verb, step: &'static str) -> Verdict<Self> {
         let mut bundle = room.script("exec sleep 1000")?;
         for list in ["createRuntime", "createContainer", "poststop"] {
             bundle.set(&format!("/hooks/{list}"), json!([{ "path": "/bin/true" }]));
@@ -45,9 +46,11 @@ impl<'r> Scene<'r> {
         bundle.write()?;
         let resources = serde_json::to_string(&Verb::resources(room))?;
         std::fs::write(room.dir().join("resources.json"), resources)?;
-        let scene = Self { room, verb, bundle, id: room.id() };
+        let scene = Self { room, verb, step, bundle, id: room.id() };
         if verb != Verb::Create {
-            scene.call(Verb::Create)?;
+            // Init has the environment of the command that made it.
+            let ended = scene.begin(Verb::Create)?.wait(DEADLINE)?;
+            ensure!(ended.status.success(), "{}: {}", ended.line, said(&ended));
         }
         if !matches!(verb, Verb::Create | Verb::Start) {
             scene.call(Verb::Start)?;
@@ -59,7 +62,7 @@ impl<'r> Scene<'r> {
     }
 
     /// The words of a call of `verb`.
-    fn words(&self, verb: Verb, step: &str) -> Vec<String> {
+    fn words(&self, verb: Verb) -> Vec<String> {
         let file = |name: &str| self.room.dir().join(name).to_string_lossy().into_owned();
         let words = match verb {
             Verb::Create => {
@@ -78,7 +81,7 @@ impl<'r> Scene<'r> {
                     .map(str::to_owned)
                     .into();
             }
-            Verb::Kill if ["kill/frozen", "kill/signalled"].contains(&step) => {
+            Verb::Kill if ["kill/frozen", "kill/signalled"].contains(&self.step) => {
                 vec!["kill", "--all", &self.id, "TERM"]
             }
             Verb::Kill => vec!["kill", &self.id, "KILL"],
@@ -92,33 +95,33 @@ impl<'r> Scene<'r> {
 
     /// Calls a verb, which has to work.
     fn call(&self, verb: Verb) -> Verdict {
-        let words = self.words(verb, "");
+        let words = self.words(verb);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.room.call(&words)?.ok()?;
         Ok(())
     }
 
-    /// Starts the verb.
-    fn begin(&self, step: &str) -> Verdict<Started> {
-        let mut command =
-            self.room.runtime.command(&self.room.root(), &self.words(self.verb, step));
-        if !step.is_empty() {
-            command.env(VARIABLE, step);
+    /// Starts a verb that dies at the step, if the step is one of its own.
+    fn begin(&self, verb: Verb) -> Verdict<Started> {
+        let mut command = self.room.runtime.command(&self.room.root(), &self.words(verb));
+        if !self.step.is_empty() {
+            command.env(VARIABLE, self.step);
         }
-        Started::new(&mut command, self.room.dir(), &format!("{}-cut", self.id), None)
+        Started::new(&mut command, self.room.dir(), &format!("{}-{verb}", self.id), None)
     }
 
-    /// Calls the verb in a program that dies at `step`, which it has to.
-    pub(super) fn dies_at(&self, step: &str) -> Verdict {
-        let ended = self.begin(step)?.wait(DEADLINE)?;
+    /// The runtime dies at the step, which it has to reach.
+    pub(super) fn dies(&self) -> Verdict {
+        let ended = self.begin(self.verb)?.wait(DEADLINE)?;
         let died = ended.status.signal() == Some(9);
-        ensure!(died, "{step} was not reached: `{}` ended with {}", ended.line, said(&ended));
+        ensure!(died, "{} was not reached: `{}`: {}", self.step, ended.line, said(&ended));
         Ok(())
     }
 
-    /// Calls the verb where a child of the runtime dies at `step`: the runtime has to notice.
-    pub(super) fn child_dies_at(&self, step: &str) -> Verdict {
-        let ended = self.begin(step)?.wait(DEADLINE)?;
+    /// A child of the runtime dies at the step: the runtime has to notice.
+    pub(super) fn child_dies(&self) -> Verdict {
+        let step = self.step;
+        let ended = self.begin(self.verb)?.wait(DEADLINE)?;
         let code = if self.verb == Verb::Exec { 255 } else { 1 };
         let told = exit_code(ended.status) == code && said(&ended).contains("ended before");
         ensure!(told, "{step}: nothing was said of the end of the child: {}", said(&ended));
@@ -195,12 +198,12 @@ const TRIES: u32 = 400;
 pub(super) fn random_kills(room: &Room, name: &str, verb: Verb) -> Verdict {
     let seed = seed()?;
     let mut random = Random::new(seed ^ verb as u64);
-    let usual = usual_duration(room, verb)?;
+    let usual = shortest_duration(room, verb)?;
     let (mut hits, mut tries) = (0, 0);
     while hits < HITS && tries < TRIES {
-        let scene = Scene::set(room, verb)?;
+        let scene = Scene::set(room, verb, "")?;
         let micros = random.below(usize::try_from(usual.as_micros())?);
-        let started = scene.begin("")?;
+        let started = scene.begin(verb)?;
         std::thread::sleep(Duration::from_micros(u64::try_from(micros)?));
         tries += 1;
         if started.kill()?.signal() == Some(9) {
@@ -224,17 +227,17 @@ fn seed() -> Verdict<u64> {
     }
 }
 
-/// How long the verb takes here when nobody kills it: the median of three.
-fn usual_duration(room: &Room, verb: Verb) -> Verdict<Duration> {
-    let mut times = Vec::new();
+/// How long the verb takes here when nobody kills it: the shortest of three, because a kill that
+/// comes too late says nothing.
+fn shortest_duration(room: &Room, verb: Verb) -> Verdict<Duration> {
+    let mut shortest = Duration::MAX;
     for _round in 0..3 {
-        let scene = Scene::set(room, verb)?;
+        let scene = Scene::set(room, verb, "")?;
         let begun = Instant::now();
-        let ended = scene.begin("")?.wait(DEADLINE)?;
-        times.push(begun.elapsed());
+        let ended = scene.begin(verb)?.wait(DEADLINE)?;
+        shortest = shortest.min(begun.elapsed());
         ensure!(ended.status.success(), "{}: {}", ended.line, said(&ended));
         scene.clear()?;
     }
-    times.sort_unstable();
-    Ok(times[1])
+    Ok(shortest)
 }

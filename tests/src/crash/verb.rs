@@ -56,7 +56,8 @@ impl Verb {
 
     /// What is wanted of `update`: something that the room can change in this view.
     pub(super) fn resources(room: &Room) -> Value {
-        let devices = json!([{ "allow": true, "type": "c", "major": 1, "minor": 11, "access": "r" }]);
+        let devices =
+            json!([{ "allow": true, "type": "c", "major": 1, "minor": 11, "access": "r" }]);
         match (room.runtime.executor, room.view) {
             (Executor::Native, View::V2) => {
                 json!({ "unified": { "cgroup.max.depth": "9" }, "devices": devices })

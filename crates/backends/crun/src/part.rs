@@ -46,15 +46,7 @@ impl Part {
         boot_id: String,
         new_cgroup: Option<Cgroup>,
     ) -> Self {
-        Self {
-            program,
-            name,
-            boot_id,
-            new_cgroup,
-            maker: None,
-            held_by_fifo: false,
-            cgroup: None,
-        }
+        Self { program, name, boot_id, new_cgroup, maker: None, held_by_fifo: false, cgroup: None }
     }
 
     /// Reads it.

@@ -11,9 +11,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Cgroup, Step};
 use super::directory::{Directory, failed};
 use super::error::{Error, Result};
+use super::{Cgroup, Step};
 use crate::step::Step as _;
 
 /// How long [`Cgroup::freeze`] and [`Cgroup::thaw`] wait. A process that waits for a disk or a

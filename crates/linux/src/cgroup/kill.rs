@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::{Cgroup, Step};
 use super::directory::{Directory, failed};
 use super::error::{Error, Result};
+use super::{Cgroup, Step};
 use crate::step::Step as _;
 
 /// How long to try freezing before signalling. Without a freeze it still works, by going over the

@@ -48,10 +48,10 @@ pub use resources::{
     BlockIo, Cpu, DeviceRule, DeviceType, HugepageLimit, InterfacePriority, Memory, Network, Pids,
     Rdma, Resources, ThrottleDevice, WeightDevice,
 };
-pub use step::Step;
 pub use stats::{
     CpuStats, CpuUsage, MemoryCounter, MemoryEvents, MemoryStats, PidsStats, Stats, Throttling,
 };
+pub use step::Step;
 
 use directory::Directory;
 
