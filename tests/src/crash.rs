@@ -62,11 +62,8 @@ impl Steps {
         let (verb, rest) = step.split_once('/').unwrap_or((step, ""));
         let verb = Verb::parse(verb)?;
         let scene = Scene::set(room, verb, step)?;
-        if rest.contains('/') {
-            scene.child_dies()?
-        } else {
-            scene.dies()?
-        }
+        let is_of_a_child = rest.contains('/');
+        if is_of_a_child { scene.child_dies() } else { scene.dies() }?;
         self.hit.fetch_add(1, Ordering::Relaxed);
         scene.aftermath()?;
         scene.clear()
