@@ -2,7 +2,6 @@
 //! container's.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -12,9 +11,8 @@ use lxcri_core::oci::Spec;
 use lxcri_core::store::Entry;
 use lxcri_core::undo::Undo;
 use lxcri_linux::cgroup::{Cgroup, Layout};
-use lxcri_linux::channel::{Channel, Message};
-use lxcri_linux::clone::clone_into;
-use lxcri_linux::process::{Ended, Process, close_on_exec_from, reset_signals_of};
+use lxcri_linux::process::{Process, close_on_exec_from, reset_signals_of};
+use lxcri_linux::spawn::spawn_noted;
 use lxcri_linux::step::Step as _;
 
 use crate::console::Console;
@@ -56,8 +54,8 @@ pub(crate) fn create(
     let mut undo = Undo::new();
     let to_clean = entry.clone();
     undo.push(Step::CreateProgram, move || delete::by_program(room, &to_clean));
-    run(&mut command, &program, &entry, &mut part)
-        .and_then(|status| log.judge(&program, status))?;
+    let status = run(command, &program, &entry, &part)?;
+    log.judge(&program, status)?;
     Step::CreateRan.reached();
     if let Some(console) = console {
         console.finish()?;
@@ -163,54 +161,22 @@ fn cgroup_to_be(room: &Crun, spec: &Spec, entry: &Entry) -> Option<Cgroup> {
 /// Runs it to its end. It has as long as its hooks need. When we are killed it goes on, and what it
 /// makes then has to be found: it begins when it is noted which process it is.
 fn run(
-    command: &mut Command,
+    mut command: Command,
     program: &Path,
     entry: &Entry,
-    part: &mut Part,
+    part: &Part,
 ) -> Result<ExitStatus, CrunError> {
+    reset_signals_of(&mut command);
+    let note = |maker| {
+        Step::CreateCloned.reached();
+        Part { maker: Some(maker), ..part.clone() }.write(entry).map_err(std::io::Error::other)?;
+        Step::CreateNoted.reached();
+        Ok(())
+    };
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
-    reset_signals_of(command);
-    let (ours, theirs) = Channel::pair().map_err(spawn)?;
-    let child = clone_into(0, None, || become_it(command, &ours, &theirs)).map_err(spawn)?;
-    drop(theirs);
-    Step::CreateCloned.reached();
-    let noted = Process::of(child.pid).map_err(spawn).and_then(|maker| {
-        part.maker = Some(maker);
-        Ok(part.write(entry)?)
-    });
-    part.maker = None;
-    Step::CreateNoted.reached();
-    let told = noted.and_then(|()| ours.send(&Message::Go).map_err(spawn));
+    let mut child = spawn_noted(command, note).map_err(spawn)?;
     Step::CreateReleased.reached();
-    let refused = ours.receive().map_err(spawn);
-    // Without our word it ends by itself.
-    drop(ours);
-    let ended = child.fd.reap(true).map_err(CrunError::io("wait for", program))?;
-    told?;
-    if let Some(Message::Failed(text)) = refused? {
-        return Err(spawn(std::io::Error::other(text)));
-    }
-    Ok(status_of(ended))
-}
-
-/// What the child does: waits for our word and becomes the program. Its exit code is read by nobody.
-fn become_it(command: &mut Command, ours: &Channel, theirs: &Channel) -> i32 {
-    let is_told = ours.close_copy().is_ok() && matches!(theirs.receive(), Ok(Some(Message::Go)));
-    if is_told {
-        let error = command.exec();
-        // Nobody is left to tell where this fails.
-        let _ = theirs.send(&Message::Failed(error.to_string()));
-    }
-    127
-}
-
-/// How the program ended, in the words of wait(2).
-fn status_of(ended: Option<Ended>) -> ExitStatus {
-    ExitStatus::from_raw(match ended {
-        Some(Ended::Killed(signal)) => signal,
-        Some(Ended::Exited(code)) => code << 8,
-        None => 0,
-    })
+    child.wait().map_err(CrunError::io("wait for", program))
 }
 
 /// The program has read the bundle after us: a file that is another one now was not checked.

@@ -84,9 +84,6 @@ pub(crate) enum CrunError {
     /// The terminal's master did not reach its receiver.
     #[error("cannot hand over the terminal: {0}")]
     Terminal(#[from] lxcri_linux::pty::Error),
-    /// The room's own part of the state cannot be written.
-    #[error(transparent)]
-    Store(#[from] lxcri_core::store::StoreError),
     /// A file or process of ours.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
