@@ -61,9 +61,16 @@ pub(crate) fn by_program(room: &Crun, entry: &Entry) -> Result<(), Error> {
 }
 
 fn ask(room: &Crun, entry: &Entry, part: Option<&Part>) -> Result<(), Error> {
-    let asked = room
-        .program_of(part)
-        .and_then(|program| ask::about(&program, entry, &["delete", "--force"], &[], None));
+    let delete = || {
+        let program = room.program_of(part)?;
+        ask::about(&program, entry, &["delete", "--force"], &[], None)
+    };
+    // A second time, because crun dies by SIGPIPE where a poststop hook does not read its state, and
+    // because its own delete may be at work still for a command that was killed.
+    let asked = delete().or_else(|error| match error {
+        CrunError::Failed { .. } if part::directory(entry).exists() => delete(),
+        error => Err(error),
+    });
     match asked {
         Ok(_) => Ok(()),
         Err(CrunError::Failed { text, .. }) if text.contains("does not exist") => Ok(()),
