@@ -26,7 +26,7 @@ pub(crate) struct Part {
     /// The cgroup that the program makes, where nothing was there before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) new_cgroup: Option<Cgroup>,
-    /// Its `create`, while that runs: when we are killed it still goes on.
+    /// Its `create` or `delete`, while that runs: when we are killed it still goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) maker: Option<Process>,
     /// Whether the container was seen to be held by the fifo, so that the fifo tells "created" from
