@@ -183,6 +183,8 @@ mod tests {
         let (_dir, store) = store();
         let id: ContainerId = "a".parse().unwrap();
         let (entry, lock) = store.reserve(&id).unwrap();
+        // Before there is a record the lock keeps other processes out; it is blind to our own.
+        entry.write("state.json", b"{}").unwrap();
         assert!(matches!(store.reserve(&id), Err(StoreError::Exists { .. })));
         drop(lock);
         entry.remove().unwrap();
