@@ -33,6 +33,7 @@ check:
 	@testing/scripts/packages.sh build
 	cargo fmt --all -- --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p proxmox-lxcri --features fail-points -- -D warnings
 	cargo test --locked --workspace --lib --bins
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check bans licenses sources

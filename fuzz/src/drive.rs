@@ -6,8 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lxcri_fuzz::mutate::{self, Random};
+use lxcri_fuzz::mutate;
 use lxcri_fuzz::{Target, corpus};
+use lxcri_testkit::random::Random;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Memory of a process that drives a target: an input of a few KiB has no need of more.

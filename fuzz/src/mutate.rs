@@ -1,6 +1,8 @@
 //! New inputs from old ones: flipped bits, pieces of other seeds, cuts, repetitions, numbers at
 //! which integers end.
 
+use lxcri_testkit::random::Random;
+
 /// Longest input made: enough for every format, and little enough for thousands in a second.
 pub const LONGEST: usize = 8 * 1024;
 
@@ -43,35 +45,6 @@ const PIECES: [&[u8]; 18] = [
     b"\xff",
     "\u{2028}".as_bytes(),
 ];
-
-/// Random numbers from a seed (the generator "splitmix64" by Vigna), the same on every machine.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    /// The sequence of a seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number.
-    fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `end`; 0 where `end` is 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.number() % end.max(1) as u64) as usize
-    }
-
-    /// One of several.
-    fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
-        items.get(self.below(items.len()))
-    }
-}
 
 /// An input made of the seeds by one to eight changes.
 pub fn input(random: &mut Random, seeds: &[&[u8]]) -> Vec<u8> {

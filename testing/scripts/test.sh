@@ -23,10 +23,12 @@ fi
 testing/scripts/peers.sh >>"$log" || echo 'test: no peers: the tests that need crun skip' >&2
 testing/scripts/debian-root.sh >>"$log" || echo 'test: no Debian root: its tests skip' >&2
 
+testing/scripts/fail-points.sh || exit 1
+
 # --no-fail-fast: one program that fails must not hide the others.
 start=$SECONDS
 cargo test --locked --workspace --no-fail-fast "$@" 2>&1 | tee -a "$log" |
-    grep --line-buffered -E '^(error|warning: unused)|^(running [1-9])|Running|FAILED|^SKIP |panicked|^test result: F|could not compile|nothing left, compared'
+    grep --line-buffered -E '^(error|warning: unused)|^(running [1-9])|Running|FAILED|^SKIP |panicked|^test result: F|could not compile|nothing left, compared|^(fail points|random kills)'
 echo "cargo test ended after $((SECONDS - start)) s; the whole output is in $log"
 
 cargo run --locked --quiet -p lxcri-tests --bin test-summary -- "$log" tests/skips.toml

@@ -32,6 +32,49 @@ fn configuration() {
     is_current("config.md", &schema.map(|schema| schema.to_markdown()).unwrap_or_default());
 }
 
+/// The names in the `steps!` lists of the source, by file.
+fn steps_in(directory: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            steps_in(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            // Tests of the lists themselves may have one of their own.
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for list in text.split("steps! {").skip(1) {
+                let list = list.split("\n}").next().unwrap_or_default();
+                let names =
+                    list.lines().filter_map(|line| line.split_once(" = \"")?.1.split('"').next());
+                found.extend(names.map(str::to_owned));
+            }
+        }
+    }
+}
+
+/// A list of steps that no room names would be tested by nobody.
+#[test]
+fn every_step_stands_in_the_table_of_rooms() {
+    let mut found = Vec::new();
+    steps_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates"), &mut found);
+    assert!(found.len() > 50, "the lists are not where they were: {found:?}");
+    for step in &found {
+        let is_listed = ROOMS.iter().any(|room| room.all_steps().any(|name| name == step));
+        assert!(is_listed, "no room has the step {step}");
+    }
+}
+
+#[test]
+fn a_step_has_one_name_in_its_room() {
+    for room in ROOMS {
+        let mut names: Vec<_> = room.all_steps().collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
+        assert!(twice.is_none(), "{}: {twice:?}", room.name);
+        assert!(names.iter().all(|name| (1..=2).contains(&name.matches('/').count())));
+    }
+}
+
 #[test]
 fn every_applied_row_names_a_case_that_exists() {
     let cases = lxcri_tests::conformance::case_names();

@@ -5,6 +5,7 @@ pub mod bad_input;
 pub mod cli;
 pub mod clients;
 pub mod conformance;
+pub mod crash;
 pub mod guests;
 pub mod registry;
 pub mod summary;

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::Status;
 use crate::oci;
+use crate::step::Step;
 use crate::store::{Entry, Record};
 
 /// One line of the table of rooms: all there is to know of a room before it is opened.
@@ -34,6 +35,9 @@ pub struct Room {
     pub coverage: &'static Coverage,
     /// Verbs beyond the OCI life cycle, each with yes or a reason.
     pub capabilities: &'static [(Capability, Result<(), Cannot>)],
+    /// The names of the steps of its verbs, by the lists they stand in; those of `core` come on top.
+    /// Crash tests end the program at each.
+    pub steps: &'static [&'static [&'static str]],
     /// Whether it can work on this machine. May start a program; never changes anything.
     pub probe: fn(&Config) -> Probe,
     /// Opens it. Cheap: no program is started before a verb needs it.
@@ -51,6 +55,13 @@ pub struct Settings<'s> {
     pub rootless: bool,
     /// `--debug`.
     pub debug: bool,
+}
+
+impl Room {
+    /// The names of all steps at which a verb of this room can be cut off.
+    pub fn all_steps(&self) -> impl Iterator<Item = &'static str> {
+        Step::NAMES.iter().chain(self.steps.iter().copied().flatten()).copied()
+    }
 }
 
 /// Whether a room can work here.

@@ -14,6 +14,7 @@ pub mod logging;
 pub mod oci;
 pub mod routing;
 pub mod runtime;
+pub mod step;
 pub mod store;
 pub mod suggest;
 pub mod time;

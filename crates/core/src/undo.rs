@@ -3,13 +3,15 @@
 
 use std::fmt;
 
+use lxcri_linux::step::Step;
+
 /// The steps taken so far. Dropped without [`Undo::commit`], it takes them all back.
 #[derive(Default)]
 pub struct Undo<'a> {
-    steps: Vec<Step<'a>>,
+    steps: Vec<Done<'a>>,
 }
 
-struct Step<'a> {
+struct Done<'a> {
     name: &'static str,
     back: Box<dyn FnOnce() -> Result<(), String> + 'a>,
 }
@@ -20,14 +22,15 @@ impl<'a> Undo<'a> {
         Self::default()
     }
 
-    /// Registers how to take back the step `name`, which was just done.
+    /// Registers how to take back `step`, which was just done.
     pub fn push<E: fmt::Display>(
         &mut self,
-        name: &'static str,
+        step: impl Step,
         back: impl FnOnce() -> Result<(), E> + 'a,
     ) {
         let back = Box::new(move || back().map_err(|error| error.to_string()));
-        self.steps.push(Step { name, back });
+        self.steps.push(Done { name: step.name(), back });
+        step.reached();
     }
 
     /// Everything worked: nothing will be taken back.
@@ -59,12 +62,18 @@ mod tests {
 
     use super::*;
 
+    lxcri_linux::steps! {
+        enum Only {
+            This = "test/this",
+        }
+    }
+
     fn run(commit: bool) -> Vec<u32> {
         let seen = RefCell::new(vec![]);
         let mut undo = Undo::new();
         for number in [1, 2, 3] {
             let seen = &seen;
-            undo.push("step", move || {
+            undo.push(Only::This, move || {
                 seen.borrow_mut().push(number);
                 if number == 2 { Err("stuck") } else { Ok(()) }
             });
@@ -80,6 +89,7 @@ mod tests {
     #[test]
     fn goes_backwards_and_past_a_failure() {
         assert_eq!(run(false), vec![3, 2, 1]);
+        assert_eq!(Only::NAMES, [Only::This.name()]);
     }
 
     #[test]

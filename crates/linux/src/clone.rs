@@ -84,7 +84,11 @@ pub fn clone_by_way_of(
     match between.fd.reap(true)? {
         Some(Ended::Exited(0)) => {}
         Some(Ended::Exited(errno)) => return Err(io::Error::from_raw_os_error(errno)),
-        _ => return Err(io::Error::other("the process in between was killed")),
+        Some(ended) => {
+            let text = format!("the process in between ended before it made the child ({ended})");
+            return Err(io::Error::other(text));
+        }
+        None => return Err(io::Error::other("nothing is known of the process in between")),
     }
     let (fd, _) = received.map_err(|error| io::Error::other(crate::chain(&error)))?;
     let fd = PidFd::from_owned(fd);

@@ -16,8 +16,30 @@ use crate::namespace::{self, Kind};
 use crate::payload::{self, Payload};
 use crate::process::{self, PidFd, Process};
 use crate::procfs::Proc;
+use crate::step::Step as _;
 use crate::syscall::close_from_except;
 use crate::terminal::{self, Terminal};
+
+crate::steps! {
+    /// Steps of [`exec`]. `between` is the process that joins the container, `child` the one that
+    /// is made there.
+    pub enum Step {
+        /// The process in between has joined everything, and let go of what is the host's.
+        Inside = "exec/between/inside",
+        /// The child exists, and waits.
+        Cloned = "exec/cloned",
+        /// It is in the container's cgroups.
+        Joined = "exec/joined",
+        /// What is its parent's to set is set.
+        Prepared = "exec/prepared",
+        /// It was told to go on.
+        Released = "exec/released",
+        /// The child was told to go on.
+        ChildReleased = "exec/child/released",
+        /// The child is what it shall be, but for its program.
+        ChildReady = "exec/child/ready",
+    }
+}
 
 /// What to run, and where.
 #[derive(Debug)]
@@ -96,6 +118,7 @@ pub fn exec(request: &Request<'_>) -> Result<Child, ExecError> {
         result => (result, directory.is_some()),
     };
     let child = child.map_err(at("join the container"))?;
+    Step::Cloned.reached();
     drop(theirs);
     let added = match &cgroup {
         Some(cgroup) if is_in_v2 => cgroup.add_v1(child.pid),
@@ -104,8 +127,11 @@ pub fn exec(request: &Request<'_>) -> Result<Child, ExecError> {
     };
     let result = added
         .map_err(at("join the container's cgroup"))
+        .inspect(|()| Step::Joined.reached())
         .and_then(|()| prepare(&child, request.payload))
+        .inspect(|()| Step::Prepared.reached())
         .and_then(|()| ours.send(&Message::Go).map_err(at("talk to the child")))
+        .inspect(|()| Step::Released.reached())
         .and_then(|()| outcome(&child, &ours));
     match result {
         Ok(()) => Ok(child),
@@ -130,7 +156,9 @@ fn go_inside(door: &Door, request: &Request<'_>, keep: &[RawFd]) -> io::Result<(
     let console = request.terminal.as_ref().map(|terminal| terminal.console.as_raw_fd());
     let keep: Vec<_> =
         keep.iter().copied().chain(console).chain([door.root.as_fd().as_raw_fd()]).collect();
-    close_from_except(3 + request.payload.preserve_fds, &keep)
+    close_from_except(3 + request.payload.preserve_fds, &keep)?;
+    Step::Inside.reached();
+    Ok(())
 }
 
 fn child_main(request: &Request<'_>, door: &Door, channel: &Channel) -> i32 {
@@ -184,6 +212,7 @@ fn run(
         Ok(Some(Message::Go)) => {}
         other => return Err(format!("no word from the runtime: {other:?}")),
     }
+    Step::ChildReleased.reached();
     let say = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     rustix::process::setsid().map_err(|e| say("setsid")(e.into()))?;
     match &request.terminal {
@@ -197,6 +226,7 @@ fn run(
         .payload
         .become_it(None, &[channel.as_fd().as_raw_fd()])
         .map_err(|error| error.to_string())?;
+    Step::ChildReady.reached();
     channel.send(&Message::Go).map_err(say("talk to the runtime"))?;
     Err(ready.execute().to_string())
 }

@@ -21,6 +21,8 @@ pub mod seal;
 pub mod seccomp;
 pub mod security_module;
 pub mod signal;
+pub mod spawn;
+pub mod step;
 mod syscall;
 pub mod sysctl;
 pub mod systemd;

@@ -101,17 +101,22 @@ fn trial(place: Place, test: Test, entered: Verdict) -> Trial {
 /// What is printed after the last test: between libtest's own lines nobody could read it.
 static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-fn note(line: String) {
+/// Prints a line after the last test, on standard error.
+pub fn note(line: String) {
     NOTES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
 }
 
 /// Skips with their reasons and comparisons, one per line, on standard error.
 fn print_notes() {
-    let mut stderr = std::io::stderr().lock();
     for line in NOTES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        // Nothing sensible can be done when standard error is closed.
-        let _unheard = writeln!(stderr, "{line}");
+        say(line);
     }
+}
+
+/// Prints a line on standard error at once: for what is known only when all tests have ended.
+pub fn say(line: &str) {
+    // Nothing sensible can be done when standard error is closed.
+    let _unheard = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Runs one test in a scratch directory of its own and compares the machine before and after.

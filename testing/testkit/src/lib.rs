@@ -12,6 +12,7 @@ pub mod harness;
 pub mod machine;
 pub mod place;
 pub mod process;
+pub mod random;
 pub mod room;
 pub mod runtime;
 pub mod terminal;

@@ -19,6 +19,10 @@ use crate::verdict::Verdict;
 /// Names another program to test instead of `dist/proxmox-lxcri`, for instance a peer.
 pub const PROGRAM: &str = "LXCRI_PROGRAM";
 
+/// Names a program that was built with the feature `fail-points`, instead of
+/// `target/fail-points/proxmox-lxcri`.
+pub const FAIL_POINT_PROGRAM: &str = "LXCRI_FAIL_POINT_PROGRAM";
+
 /// What makes the containers in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Executor {
@@ -126,6 +130,24 @@ impl Runtime {
         }
         self.driver = driver;
         self
+    }
+
+    /// The same with a program that can be ended at each of its steps.
+    ///
+    /// # Errors
+    /// A failure that says how to build that program where it is missing; a skip where the program
+    /// under test is a peer.
+    pub fn with_fail_points(self) -> Verdict<Self> {
+        if !self.ours {
+            return Err(Stop::Skipped("the program under test is a peer".to_owned()));
+        }
+        let program = std::env::var_os(FAIL_POINT_PROGRAM)
+            .map_or_else(|| repository().join("target/fail-points/proxmox-lxcri"), PathBuf::from);
+        if program.is_file() {
+            return Ok(Self { program, ..self });
+        }
+        let script = "testing/scripts/fail-points.sh";
+        Err(Stop::Failed(format!("no {}: build it with {script}", program.display())))
     }
 
     /// The command `--root ROOT OPTIONS… ARGUMENTS…`.

@@ -13,7 +13,7 @@ use crate::registry::cases;
 
 cases!("program": not_on_path, absolute_missing, not_executable, directory, wrong_format, missing_interpreter,
     user_may_not_run, failing_hook, hanging_hook, hook_killed, missing_hook, start_twice, delete_running,
-    unmapped_user);
+    unmapped_user, failed_run_leaves_no_pid_file);
 
 /// `run` and `create` of a bundle whose program is `program`.
 fn refused(room: &Room, program: &str, words: &[&str]) -> Verdict {
@@ -125,6 +125,19 @@ fn delete_running(room: &Room) -> Verdict {
     container.call("delete")?.exits(1)?.refuses(&["running", "not stopped"])?;
     ensure_eq!(container.status()?, "running", "status");
     container.end()
+}
+
+/// It would name a process that is gone.
+fn failed_run_leaves_no_pid_file(room: &Room) -> Verdict {
+    let file = room.dir().join("run.pid");
+    let flags = ["--pid-file", &file.to_string_lossy()];
+    let mut bundle = room.bundle()?;
+    bundle.args(&["/no/such/program"]);
+    for detach in [&[][..], &["--detach"]] {
+        room.run_with(&bundle, &[&flags[..], detach].concat())?.exits(1)?;
+        ensure!(!file.exists() || !room.runtime.ours, "{} is still there", file.display());
+    }
+    Ok(())
 }
 
 /// A user that the user namespace has no name for.

@@ -99,12 +99,13 @@ fn room_test(prefix: &str, case: Case, runtime: harness::RuntimeMaker) -> Test {
     test
 }
 
-fn native(_dir: &Path) -> Verdict<Runtime> {
+/// Our own executor.
+pub(crate) fn native(_dir: &Path) -> Verdict<Runtime> {
     Ok(Runtime::native())
 }
 
 /// crun refuses the hybrid view; there the crun backend drives Debian's runc.
-fn driven(view: View) -> harness::RuntimeMaker {
+pub(crate) fn driven(view: View) -> harness::RuntimeMaker {
     match view {
         View::Hybrid => |dir| Runtime::driving(Path::new("/usr/sbin/runc"), Executor::OldRunc, dir),
         View::V1 | View::V2 => crun,

@@ -7,12 +7,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use lxcri_core::store::Entry;
-use lxcri_linux::process::{PidFd, reset_signals_of};
+use lxcri_linux::process::{PidFd, Process, reset_signals_of};
+use lxcri_linux::spawn::spawn_noted;
+use lxcri_linux::step::Step as _;
 use rustix::fs::MemfdFlags;
 
 use crate::error::CrunError;
 use crate::messages::{Log, plain};
+use crate::part::Part;
 use crate::program::{command, name_of, push_id};
+use crate::step::Step;
 
 /// How long a program has that is only asked something.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -43,7 +47,8 @@ pub(crate) fn about(
     log.push_options(&mut command, false);
     command.args(words);
     push_id(&mut command, entry);
-    let answer = ask(program, &mut command, words, input, patience)?;
+    let noted_in = (words.first() == Some(&"delete")).then_some(entry);
+    let answer = ask(program, command, words, input, patience, noted_in)?;
     if answer.status.success() {
         log.forward();
         return Ok(answer.stdout);
@@ -55,7 +60,7 @@ pub(crate) fn about(
 pub(crate) fn anything(program: &Path, words: &[&str]) -> Result<Vec<u8>, CrunError> {
     let mut command = Command::new(program);
     command.args(words);
-    let answer = ask(program, &mut command, words, &[], Some(PATIENCE))?;
+    let answer = ask(program, command, words, &[], Some(PATIENCE), None)?;
     if answer.status.success() {
         return Ok(answer.stdout);
     }
@@ -65,17 +70,24 @@ pub(crate) fn anything(program: &Path, words: &[&str]) -> Result<Vec<u8>, CrunEr
 
 fn ask(
     program: &Path,
-    command: &mut Command,
+    mut command: Command,
     words: &[&str],
     input: &[u8],
     patience: Option<Duration>,
+    noted_in: Option<&Entry>,
 ) -> Result<Answer, CrunError> {
     // Files in memory in place of pipes: nobody has to read while the program writes.
     let (mut out, mut err) = (memory("output")?, memory("errors")?);
     command.stdin(stdin(input)?).stdout(share(&out)?).stderr(share(&err)?);
-    reset_signals_of(command);
+    reset_signals_of(&mut command);
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
-    let mut child = command.spawn().map_err(spawn)?;
+    // A delete that outlives us would make its directory anew in the place of what is gone by then.
+    let spawned = match noted_in {
+        Some(entry) => spawn_noted(command, |process| note(entry, process)),
+        None => command.spawn(),
+    };
+    let mut child = spawned.map_err(spawn)?;
+    begun(words);
     let status = wait(&mut child, patience).map_err(CrunError::io("wait for", program))?;
     let Some(status) = status else {
         let verb = words.first().copied().unwrap_or_default().to_owned();
@@ -83,6 +95,23 @@ fn ask(
         return Err(CrunError::TimedOut { program: name_of(program), verb, patience });
     };
     Ok(Answer { status, stdout: content(&mut out)?, stderr: content(&mut err)? })
+}
+
+/// Notes who is at work, for the next delete to wait for. A damaged part keeps nobody from deleting.
+fn note(entry: &Entry, process: Process) -> std::io::Result<()> {
+    let Ok(part) = Part::read(entry) else { return Ok(()) };
+    Part { maker: Some(process), ..part }.write(entry).map_err(std::io::Error::other)
+}
+
+/// The program is at work on a verb that changes something.
+fn begun(words: &[&str]) {
+    match words.first() {
+        Some(&"pause") => Step::PauseAsked.reached(),
+        Some(&"resume") => Step::ResumeAsked.reached(),
+        Some(&"update") => Step::UpdateAsked.reached(),
+        Some(&"delete") => Step::DeleteAsked.reached(),
+        _ => {}
+    }
 }
 
 /// Waits for a child; `None` where it took too long and was killed.
@@ -130,7 +159,8 @@ mod tests {
     fn sh(script: &str, input: &[u8], patience: Duration) -> Result<Answer, CrunError> {
         let program = Path::new("/bin/sh");
         let mut command = Command::new(program);
-        ask(program, command.args(["-c", script]), &["verb"], input, Some(patience))
+        command.args(["-c", script]);
+        ask(program, command, &["verb"], input, Some(patience), None)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use lxcri_core::backend::{Container, Create};
 use lxcri_core::error::Error;
@@ -12,6 +12,8 @@ use lxcri_core::store::Entry;
 use lxcri_core::undo::Undo;
 use lxcri_linux::cgroup::{Cgroup, Layout};
 use lxcri_linux::process::{Process, close_on_exec_from, reset_signals_of};
+use lxcri_linux::spawn::spawn_noted;
+use lxcri_linux::step::Step as _;
 
 use crate::console::Console;
 use crate::error::CrunError;
@@ -19,6 +21,7 @@ use crate::features::make_shared;
 use crate::messages::Log;
 use crate::part::{self, Part};
 use crate::program::{STATE_DIRECTORY, command, name_of, push_id};
+use crate::step::Step;
 use crate::{Crun, delete};
 
 /// Makes it up to "created".
@@ -30,8 +33,12 @@ pub(crate) fn create(
     let entry = container.entry.clone();
     let program = room.program()?.to_owned();
     prepare(room, &entry)?;
-    let mut part = Part::new(program.clone(), room.facts()?.name.clone());
+    Step::CreatePrepared.reached();
+    let (name, boot_id) = (room.facts()?.name.clone(), container.record.boot_id.clone());
+    let new_cgroup = cgroup_to_be(room, create.spec, &entry);
+    let mut part = Part::new(program.clone(), name, boot_id, new_cgroup);
     part.write(&entry)?;
+    Step::CreatePart.reached();
     let log = Log::new(&entry)?;
     let console = create.console.take().map(|fd| Console::new(&entry, fd)).transpose()?;
     let pid_file = entry.file("pid");
@@ -45,12 +52,11 @@ pub(crate) fn create(
     push_id(&mut command, &entry);
 
     let mut undo = Undo::new();
-    if let Some(cgroup) = cgroup_to_be(room, create.spec, &entry) {
-        undo.push("cgroup of the driven program", move || cgroup.remove());
-    }
     let to_clean = entry.clone();
-    undo.push("container of the driven program", move || delete::by_program(room, &to_clean));
-    run(&mut command, &program, &entry, &mut part, &log)?;
+    undo.push(Step::CreateProgram, move || delete::by_program(room, &to_clean));
+    let status = run(command, &program, &entry, &part)?;
+    log.judge(&program, status)?;
+    Step::CreateRan.reached();
     if let Some(console) = console {
         console.finish()?;
     }
@@ -61,6 +67,7 @@ pub(crate) fn create(
     part.held_by_fifo = part::is_held(&entry);
     part.cgroup = cgroup(init);
     part.write(&entry)?;
+    Step::CreateSeen.reached();
     container.record.process = Some(init);
     undo.commit();
     Ok(())
@@ -151,28 +158,25 @@ fn cgroup_to_be(room: &Crun, spec: &Spec, entry: &Entry) -> Option<Cgroup> {
     is_new.then_some(cgroup)
 }
 
-/// Runs it to its end. It has as long as its hooks need.
+/// Runs it to its end. It has as long as its hooks need. When we are killed it goes on, and what it
+/// makes then has to be found: it begins when it is noted which process it is.
 fn run(
-    command: &mut Command,
+    mut command: Command,
     program: &Path,
     entry: &Entry,
-    part: &mut Part,
-    log: &Log,
-) -> Result<(), Error> {
-    reset_signals_of(command);
+    part: &Part,
+) -> Result<ExitStatus, CrunError> {
+    reset_signals_of(&mut command);
+    let note = |maker| {
+        Step::CreateCloned.reached();
+        Part { maker: Some(maker), ..part.clone() }.write(entry).map_err(std::io::Error::other)?;
+        Step::CreateNoted.reached();
+        Ok(())
+    };
     let spawn = |source| CrunError::Spawn { program: program.to_owned(), source };
-    let mut child = command.spawn().map_err(spawn)?;
-    // Not found means ended: then nobody needs to wait for it.
-    part.maker = Process::of(child.id().cast_signed()).ok();
-    let noted = part.write(entry);
-    let status = child.wait().map_err(CrunError::io("wait for", program))?;
-    noted?;
-    part.maker = None;
-    if !status.success() {
-        return Err(log.failure(program, status, &[]).into());
-    }
-    log.forward();
-    Ok(())
+    let mut child = spawn_noted(command, note).map_err(spawn)?;
+    Step::CreateReleased.reached();
+    child.wait().map_err(CrunError::io("wait for", program))
 }
 
 /// The program has read the bundle after us: a file that is another one now was not checked.

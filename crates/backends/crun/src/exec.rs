@@ -10,6 +10,7 @@ use lxcri_core::store::Entry;
 use lxcri_linux::chain;
 use lxcri_linux::process::{PidFd, Process, become_subreaper, reset_signals_of};
 use lxcri_linux::procfs::Proc;
+use lxcri_linux::step::Step as _;
 
 use crate::Crun;
 use crate::console::Console;
@@ -20,6 +21,7 @@ use crate::messages::Log;
 use crate::orphans::Orphans;
 use crate::part::Part;
 use crate::program::{command, name_of, push_id};
+use crate::step::Step;
 
 impl Exec for Crun {
     /// Starts it. This process becomes a subreaper and stays one: a process that ends at once must
@@ -30,6 +32,7 @@ impl Exec for Crun {
         let part = Part::read(entry)?;
         let program = self.program_of(Some(&part))?;
         let files = Files::write(entry, &request)?;
+        Step::ExecFiles.reached();
         let log = Log::new(entry)?;
         let console = request.console.map(|fd| Console::new(entry, fd)).transpose()?;
         let mut command = command(&program, entry);
@@ -47,6 +50,7 @@ impl Exec for Crun {
         become_subreaper().map_err(CrunError::io("become the reaper of", "/proc/self"))?;
         inherit_oom_score(request.process.oom_score_adj)?;
         run(&mut command, &program, &log)?;
+        Step::ExecRan.reached();
         let running = running(&files.pid, &program)?;
         if let Some(console) = console
             && let Err(error) = console.finish()
@@ -82,10 +86,8 @@ fn run(command: &mut Command, program: &Path, log: &Log) -> Result<(), CrunError
     let status = status.map_err(CrunError::io("wait for", program))?;
     if !status.success() {
         orphans.reap();
-        return Err(log.failure(program, status, &[]));
     }
-    log.forward();
-    Ok(())
+    log.judge(program, status)
 }
 
 fn running(pid_file: &Path, program: &Path) -> Result<Running, CrunError> {

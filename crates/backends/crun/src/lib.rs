@@ -46,6 +46,7 @@ mod program;
 mod start;
 mod state;
 mod stats;
+mod step;
 mod update;
 
 use std::cell::OnceCell;
@@ -76,6 +77,7 @@ pub static ROOM: Room = Room {
         (Capability::Stats, Ok(())),
         (Capability::Processes, Ok(())),
     ],
+    steps: &[step::Step::NAMES],
     probe: program::probe,
     open: |settings| Ok(Box::new(Crun::open(settings)?)),
 };

@@ -60,6 +60,15 @@ impl Log {
         }
     }
 
+    /// Says what a run said whose outputs are not ours to read; its failure is an error.
+    pub(crate) fn judge(&self, program: &Path, status: ExitStatus) -> Result<(), CrunError> {
+        if !status.success() {
+            return Err(self.failure(program, status, &[]));
+        }
+        self.forward();
+        Ok(())
+    }
+
     /// The error of a run that failed: the last one in the log, else what stands on its standard
     /// error (where that is ours to read), else how it ended.
     pub(crate) fn failure(&self, program: &Path, status: ExitStatus, stderr: &[u8]) -> CrunError {

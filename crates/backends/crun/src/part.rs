@@ -21,7 +21,12 @@ pub(crate) struct Part {
     pub(crate) program: PathBuf,
     /// What it calls itself.
     pub(crate) name: String,
-    /// Its `create`, while that runs: when we are killed it still goes on.
+    /// The boot it was made in: after another one nothing of it is there but files.
+    pub(crate) boot_id: String,
+    /// The cgroup that the program makes, where nothing was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) new_cgroup: Option<Cgroup>,
+    /// Its `create` or `delete`, while that runs: when we are killed it still goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) maker: Option<Process>,
     /// Whether the container was seen to be held by the fifo, so that the fifo tells "created" from
@@ -35,8 +40,13 @@ pub(crate) struct Part {
 
 impl Part {
     /// A container that is about to be made.
-    pub(crate) fn new(program: PathBuf, name: String) -> Self {
-        Self { program, name, maker: None, held_by_fifo: false, cgroup: None }
+    pub(crate) fn new(
+        program: PathBuf,
+        name: String,
+        boot_id: String,
+        new_cgroup: Option<Cgroup>,
+    ) -> Self {
+        Self { program, name, boot_id, new_cgroup, maker: None, held_by_fifo: false, cgroup: None }
     }
 
     /// Reads it.

@@ -9,11 +9,12 @@ use lxcri_core::backend::{
 };
 use lxcri_core::config::Config;
 use lxcri_core::store::Entry;
-use lxcri_linux::cgroup::Layout;
-use lxcri_linux::{chain, seal};
+use lxcri_linux::cgroup::{self, Layout};
+use lxcri_linux::{chain, exec, seal};
 
 use crate::error::step;
 use crate::plan::How;
+use crate::step::Step;
 use crate::{coverage, hooks, rootfs, scope};
 
 /// This room's line in the table of rooms.
@@ -29,6 +30,7 @@ pub static ROOM: Room = Room {
         (Capability::Stats, Ok(())),
         (Capability::Processes, Ok(())),
     ],
+    steps: &[Step::NAMES, cgroup::Step::NAMES, exec::Step::NAMES],
     probe,
     open: |settings| Ok(Box::new(Native::open(settings)?)),
 };

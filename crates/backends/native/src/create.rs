@@ -16,6 +16,7 @@ use lxcri_linux::clone::{Child, clone_by_way_of, clone_into};
 use lxcri_linux::namespace::{self, Handle, Kind};
 use lxcri_linux::process::{self, Process};
 use lxcri_linux::procfs::Proc;
+use lxcri_linux::step::Step as _;
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{NativeError, step};
@@ -23,6 +24,7 @@ use crate::gate::Gate;
 use crate::init::{self, Init};
 use crate::plan::{How, Plan};
 use crate::rootfs::{self, Sources};
+use crate::step::Step;
 use crate::{hooks, namespaces};
 
 /// Makes the container.
@@ -45,11 +47,12 @@ pub(crate) fn create(
     let sources = rootfs::open(&files, &container.record.rootfs)?;
     let boot_id = &container.record.boot_id;
     plan.room_file(boot_id, create.spec.hooks.as_ref()).write(&container.entry)?;
+    Step::CreateRoomFile.reached();
     let mut undo = Undo::new();
     // Once the first hook ran, poststop hooks belong to every end (runtime.md, "Lifecycle").
     let hooks_ran = Rc::new(Cell::new(false));
     let (unmade, ran) = (container.clone(), Rc::clone(&hooks_ran));
-    undo.push("hooks", move || {
+    undo.push(Step::CreateHooks, move || {
         if ran.get() {
             crate::delete::run_poststop(&unmade, how.hook_timeout);
         }
@@ -57,6 +60,7 @@ pub(crate) fn create(
     });
     make_cgroup(&plan, &mut undo)?;
     let gate = Gate::make(&container.entry)?;
+    Step::CreateGate.reached();
     let (ours, theirs) = Channel::pair().map_err(step("make a socket pair"))?;
     let state = container.state(Status::Creating);
     let proc = Proc::open().map_err(step("open /proc"))?;
@@ -71,12 +75,15 @@ pub(crate) fn create(
 /// Makes the cgroup that init is cloned into. A scope cannot be without a process: it is made later.
 fn make_cgroup(plan: &Plan<'_>, undo: &mut Undo<'_>) -> Result<(), NativeError> {
     if let Some(scope) = &plan.scope {
-        undo.push("scope", scope.undo(&plan.cgroup));
+        // systemd makes it around a process, of which there is none yet.
+        undo.push(Step::CreateCgroup, scope.undo(&plan.cgroup));
         return Ok(());
     }
     let made = plan.cgroup.create(&plan.resources)?;
-    undo.push("cgroup", move || made.undo());
-    Ok(plan.cgroup.apply(&plan.resources)?)
+    undo.push(Step::CreateCgroup, move || made.undo());
+    plan.cgroup.apply(&plan.resources)?;
+    Step::CreateLimits.reached();
+    Ok(())
 }
 
 /// Clones init. What it inherits is closed on our side, so that only init holds the gate.
@@ -110,7 +117,7 @@ fn spawn(
     }
     let child = Rc::new(child.map_err(step("clone the container's init"))?);
     let doomed = Rc::clone(&child);
-    undo.push("init", move || {
+    undo.push(Step::CreateInit, move || {
         doomed.fd.signal(libc::SIGKILL)?;
         match doomed.fd.reap(true) {
             // It ended by itself and was reaped to see how.
@@ -146,46 +153,62 @@ fn see_through(
         namespace::write_id_maps(child.pid, &namespaces.uids, &namespaces.gids, !privileged)
             .map_err(step("write the id mappings of the user namespace"))?;
     }
+    Step::CreateMapped.reached();
     // From here on a create that dies leaves a process; its pid has to be known before it goes on.
     container.record.process = Some(Process::of(child.pid).map_err(step("read init's identity"))?);
     container.entry.write_record(&container.record)?;
+    Step::CreateRecorded.reached();
     if let Some(scope) = &plan.scope {
         scope.make(container.id().as_str(), child.pid, &plan.cgroup, &plan.resources)?;
+        Step::CreateLimits.reached();
     }
     channel.send(&Message::Go).map_err(step("talk to init"))?;
+    Step::CreateReleased.reached();
     // Init is at its mounts meanwhile.
     plan.cgroup
         .add_v1(child.pid)
         .map_err(NativeError::from)
         .and_then(|()| channel.send(&Message::Go).map_err(step("talk to init")))
-        .map_err(|error| first_cause(child, channel, error))?;
+        .map_err(|error| first_cause(child, channel, plan, error))?;
+    Step::CreateJoined.reached();
     loop {
         match channel.receive().map_err(step("listen to init"))? {
-            Some(Message::Go) => return Ok(()),
+            Some(Message::Go) => break,
             Some(Message::Limits) => {
                 let proc = Proc::open().map_err(step("open /proc"))?;
                 plan.payload
                     .prepare_from_parent(&proc, child.pid)
                     .map_err(step("unable to start container process"))?;
+                Step::CreateRlimits.reached();
                 channel.send(&Message::Go).map_err(step("talk to init"))?;
             }
             Some(Message::YourTurn) => {
                 run_hooks(hooks, &container.state(Status::Creating), child.pid, plan.hook_timeout)?;
+                Step::CreateHooksRun.reached();
                 channel.send(&Message::Go).map_err(step("talk to init"))?;
             }
             Some(Message::Failed(text)) => return Err(NativeError::Init(text).into()),
             None => return Err(died(child, plan)?.into()),
         }
     }
+    Step::CreateReady.reached();
+    Ok(())
 }
 
-/// Init may have failed while we were busy with it: then what it said is the cause, and ours only
-/// that it is gone.
-fn first_cause(child: &Child, channel: &Channel, error: NativeError) -> NativeError {
+/// Init may have failed while we were busy with it: then what it said, or how it ended, is the
+/// cause, and ours only that it is gone.
+fn first_cause(
+    child: &Child,
+    channel: &Channel,
+    plan: &Plan<'_>,
+    error: NativeError,
+) -> NativeError {
+    let ended = child.fd.reap(false).ok().flatten();
     // It is lost either way, and ends the wait below.
     let _ = child.fd.signal(libc::SIGKILL);
-    match channel.receive() {
-        Ok(Some(Message::Failed(text))) => NativeError::Init(text),
+    match (channel.receive(), ended) {
+        (Ok(Some(Message::Failed(text))), _) => NativeError::Init(text),
+        (_, Some(ended)) => ended_early(&ended.to_string(), plan),
         _ => error,
     }
 }
@@ -207,7 +230,11 @@ fn run_hooks(
 fn died(child: &Child, plan: &Plan<'_>) -> Result<NativeError, NativeError> {
     let ended = child.fd.reap(true).map_err(step("wait for init"))?;
     let how = ended.map_or_else(|| "unknown".to_owned(), |ended| ended.to_string());
+    Ok(ended_early(&how, plan))
+}
+
+fn ended_early(how: &str, plan: &Plan<'_>) -> NativeError {
     let limited = plan.resources.memory.as_ref().is_some_and(|memory| memory.limit.is_some());
     let guess = if limited { "; linux.resources.memory.limit may be too low" } else { "" };
-    Ok(NativeError::Init(format!("the container's init ended before it was ready ({how}){guess}")))
+    NativeError::Init(format!("the container's init ended before it was ready ({how}){guess}"))
 }

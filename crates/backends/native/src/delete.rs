@@ -7,11 +7,13 @@ use lxcri_core::Error;
 use lxcri_core::backend::Container;
 use lxcri_core::lifecycle::Status;
 use lxcri_core::oci::Spec;
+use lxcri_core::runtime::boot_id;
 use lxcri_core::store::Entry;
-use lxcri_linux::procfs::Proc;
+use lxcri_linux::step::Step as _;
 
-use crate::error::{NativeError, step};
+use crate::error::NativeError;
 use crate::room_file::RoomFile;
+use crate::step::Step;
 use crate::{hooks, scope};
 
 /// Removes what the room made for a container.
@@ -23,6 +25,7 @@ pub(crate) fn delete(container: &Container, hook_timeout: Option<Duration>) -> R
     let room = RoomFile::read(&container.entry)?;
     let had_ended = crate::kill::has_ended_with_all(container, &room);
     crate::kill::end(container)?;
+    Step::DeleteKilled.reached();
     let left = room.cgroup.pids().map_err(NativeError::from)?;
     // What was just killed may take a moment to go; removing waits for it.
     if left.is_empty() || !had_ended {
@@ -31,6 +34,7 @@ pub(crate) fn delete(container: &Container, hook_timeout: Option<Duration>) -> R
         // Another container was put into the same cgroup after ours had ended.
         log::warn!("{}: its cgroup is in use by others and stays: {left:?}", container.id());
     }
+    Step::DeleteCgroup.reached();
     if room.has_poststop {
         run_poststop(container, hook_timeout);
     }
@@ -62,8 +66,7 @@ pub(crate) fn sweep(entry: &Entry) -> Result<bool, Error> {
         return Ok(false);
     }
     let room = RoomFile::read(entry)?;
-    let boot = Proc::open().and_then(|proc| proc.boot_id()).map_err(step("read the boot id"))?;
-    if room.boot_id != boot {
+    if room.boot_id != boot_id()? {
         // The cgroup of that name is somebody else's by now.
         return Ok(true);
     }

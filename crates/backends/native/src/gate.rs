@@ -10,11 +10,16 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use lxcri_core::store::Entry;
+use lxcri_linux::step::Step as _;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{NativeError, step};
+use crate::step::Step;
+
+/// What init says last where nothing fails.
+const EXECUTES: &str = "\n";
 
 /// The most that is read of what init said, in bytes.
 const SAID_MAX: u64 = 8 << 10;
@@ -69,6 +74,12 @@ impl Gate {
         [self.fifo.as_raw_fd(), self.said.as_raw_fd()]
     }
 
+    /// Tells `start` that the program is executed next. Without it, an init that dies on the way
+    /// there would pass for a program that has ended.
+    pub(crate) fn last_word(&mut self) {
+        self.fail(EXECUTES);
+    }
+
     /// Leaves word for `start`.
     pub(crate) fn fail(&mut self, text: &str) {
         // Nobody else is left to tell.
@@ -83,6 +94,8 @@ pub(crate) enum Opened {
     Through,
     /// Init said why it cannot.
     Failed(String),
+    /// Init ended before it came to its program.
+    Died,
     /// Nobody waits there.
     Nobody,
 }
@@ -110,6 +123,7 @@ pub(crate) fn open(entry: &Entry) -> Result<Opened, NativeError> {
         Err(Errno::PIPE) => return Ok(Opened::Nobody),
         result => result.map_err(step("open the gate"))?,
     };
+    Step::StartOpened.reached();
     let mut polled = [PollFd::new(&fd, PollFlags::empty())];
     loop {
         match poll(&mut polled, None) {
@@ -122,6 +136,10 @@ pub(crate) fn open(entry: &Entry) -> Result<Opened, NativeError> {
     File::open(said(entry))
         .and_then(|file| file.take(SAID_MAX).read_to_end(&mut bytes))
         .map_err(step("read what init said"))?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(if text.is_empty() { Opened::Through } else { Opened::Failed(text) })
+    Step::StartThrough.reached();
+    Ok(match String::from_utf8_lossy(&bytes).as_ref() {
+        "" => Opened::Died,
+        EXECUTES => Opened::Through,
+        text => Opened::Failed(text.trim_start().to_owned()),
+    })
 }

@@ -13,6 +13,7 @@ use lxcri_linux::namespace::{self, Kind};
 use lxcri_linux::network;
 use lxcri_linux::payload;
 use lxcri_linux::procfs::Proc;
+use lxcri_linux::step::Step as _;
 use lxcri_linux::{sysctl, terminal};
 
 use crate::error::{NativeError, step};
@@ -20,6 +21,7 @@ use crate::gate::Gate;
 use crate::hooks;
 use crate::plan::Plan;
 use crate::rootfs::{self, Sources};
+use crate::step::Step;
 
 /// What init needs; all of it was opened or worked out by its maker.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(crate) fn main(init: &Init<'_>, sources: Sources, channel: Channel, mut gate
         }
         Ok((ready, state)) => {
             drop(channel);
-            match go(init, ready, &state, &gate) {
+            match go(init, ready, &state, &mut gate) {
                 Ok(never) => match never {},
                 Err(error) => gate.fail(&error.to_string()),
             }
@@ -56,13 +58,16 @@ fn prepare<'i>(
     gate: &Gate,
 ) -> Result<(payload::Ready<'i>, State), NativeError> {
     await_go(channel)?;
+    Step::InitReleased.reached();
     let pid = init.proc.own_pid().map_err(step("read our own pid"))?;
     let state = State { pid, ..init.state.clone() };
     rustix::process::setsid().map_err(step("setsid"))?;
     settle(init)?;
+    Step::InitSettled.reached();
     let mut membership = Membership { init, channel, is_settled: false };
     let root = rootfs::assemble(&init.files, sources, &mut || membership.settle())?;
     membership.settle()?;
+    Step::InitMounted.reached();
     let slave = match &init.plan.terminal {
         None => None,
         Some(terminal) => {
@@ -72,8 +77,10 @@ fn prepare<'i>(
         }
     };
     run_create_hooks(init, &state, channel)?;
+    Step::InitHooks.reached();
     rootfs::hide(&init.plan.linux, &root)?;
     rootfs::enter(&init.files, &root)?;
+    Step::InitEntered.reached();
     drop(root);
     let uid = init.plan.payload.uid;
     match slave {
@@ -88,6 +95,7 @@ fn prepare<'i>(
         .payload
         .become_it(Some(&init.proc), &keep)
         .map_err(step("unable to start container process"))?;
+    Step::InitReady.reached();
     channel.send(&Message::Go).map_err(step("talk to the runtime"))?;
     Ok((ready, state))
 }
@@ -193,12 +201,15 @@ fn go(
     init: &Init<'_>,
     ready: payload::Ready<'_>,
     state: &State,
-    gate: &Gate,
+    gate: &mut Gate,
 ) -> Result<Infallible, NativeError> {
     gate.wait().map_err(step("wait for start"))?;
+    Step::InitThrough.reached();
     if let Some(hooks) = &init.files.spec.hooks {
         let state = State { status: Status::Created, ..state.clone() };
         hooks::run("startContainer", &hooks.start_container, &state, init.plan.hook_timeout)?;
     }
+    Step::InitLast.reached();
+    gate.last_word();
     Err(NativeError::Init(ready.execute().to_string()))
 }

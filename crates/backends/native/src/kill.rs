@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use lxcri_core::Error;
 use lxcri_core::backend::{Container, Finish};
+use lxcri_linux::step::Step as _;
 
 use crate::error::{NativeError, step};
 use crate::room_file::RoomFile;
+use crate::step::Step;
 
 /// How long killed processes may take to be gone, before that is an error.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +32,7 @@ pub(crate) fn kill(container: &Container, signal: i32, all: bool) -> Result<Fini
     if !fd.signal(signal).map_err(step(format!("send signal {signal}")))? {
         return Err(gone().into());
     }
+    Step::KillSent.reached();
     if is_kill && room.cgroup.frozen().map_err(NativeError::from)? {
         // A frozen v1 cgroup holds back even SIGKILL.
         room.cgroup.thaw().map_err(NativeError::from)?;

@@ -26,6 +26,7 @@ mod rootfs;
 mod scope;
 mod start;
 mod stats;
+mod step;
 mod update;
 
 pub use backend::{Native, ROOM};

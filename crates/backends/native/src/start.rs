@@ -20,6 +20,10 @@ pub(crate) fn start(
     match gate::open(&container.entry)? {
         Opened::Through => {}
         Opened::Failed(text) => return Err(NativeError::Init(text).into()),
+        Opened::Died => {
+            let text = "the container's init ended before it executed the program";
+            return Err(NativeError::Init(text.to_owned()).into());
+        }
         Opened::Nobody => {
             let status = Status::Running;
             let refusal = status.allows(Verb::Start).err().unwrap_or_default();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use lxcri_core::backend::{Container, Finish};
 use lxcri_core::id::ContainerId;
-use lxcri_core::runtime::Runtime;
+use lxcri_core::runtime::{Runtime, remove_pid_file};
 use serde::Deserialize;
 
 use super::create::Making;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
 fn detached(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let runtime = program.runtime()?;
     let container = runtime.create(args.making.options(program)?)?;
-    start(&runtime, container.id()).inspect_err(|_| remove(&runtime, container.id()))?;
+    start(&runtime, container.id()).inspect_err(|_| remove(&runtime, &container, args))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,7 +61,7 @@ fn foreground(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let container = runtime.create(options)?;
     let outcome = live(&runtime, &container, &foreground, console.as_ref());
     if outcome.is_err() {
-        remove(&runtime, container.id());
+        remove(&runtime, &container, args);
     } else if !args.keep {
         runtime.delete(container.id(), true)?;
     }
@@ -104,7 +104,13 @@ fn start(runtime: &Runtime<'_>, id: &ContainerId) -> Result<(), Failure> {
 }
 
 /// Clears away what a failure left. The failure itself is what the user hears of.
-fn remove(runtime: &Runtime<'_>, id: &ContainerId) {
+fn remove(runtime: &Runtime<'_>, container: &Container, args: &Args) {
+    let id = container.id();
+    if let (Some(path), Some(process)) = (&args.making.pid_file, container.record.process)
+        && let Err(error) = remove_pid_file(path, process.pid)
+    {
+        log::warn!("{id}: {error}");
+    }
     if let Err(error) = runtime.delete(id, true) {
         log::warn!("{id}: could not be removed: {}", lxcri_linux::chain(&error));
     }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use lxcri_linux::chain;
 use lxcri_linux::procfs::Proc;
+use lxcri_linux::step::Step as _;
 
 use super::{OpenRoom, Runtime};
 use crate::backend::{Backend, Container, Create, Room};
@@ -17,6 +18,7 @@ use crate::id::ContainerId;
 use crate::lifecycle::Status;
 use crate::oci::{Spec, SpecError};
 use crate::routing::{self, Question};
+use crate::step::Step;
 use crate::store::{Record, SCHEMA, StoreError};
 use crate::undo::Undo;
 
@@ -86,24 +88,28 @@ impl Runtime<'_> {
         let mut undo = Undo::new();
         let to_remove = entry.clone();
         let lock = &lock;
-        undo.push("state directory", move || {
+        undo.push(Step::CreateLocked, move || {
             // Deleted by force meanwhile, the id may be another container's.
             if lock.is_current() { to_remove.remove() } else { Ok(()) }
         });
         let mut container = Container { entry, record };
         container.entry.write_record(&container.record)?;
+        Step::CreateCreating.reached();
         container.entry.write("config.json", config)?;
+        Step::CreateConfig.reached();
         backend.create(&mut container, create)?;
         let made = container.clone();
-        undo.push("container", move || backend.delete(&made));
+        undo.push(Step::CreateRoom, move || backend.delete(&made));
         if let (Some(path), Some(init)) = (pid_file, container.record.process) {
             write_pid_file(path, init.pid)?;
+            undo.push(Step::CreatePidFile, move || remove_pid_file(path, init.pid));
         }
         if !lock.is_current() {
             return Err(StoreError::NotFound { id: container.id().to_string() }.into());
         }
         container.record.status = Status::Created;
         container.entry.write_record(&container.record)?;
+        Step::CreateCreated.reached();
         undo.commit();
         Ok(container)
     }
@@ -286,7 +292,7 @@ fn new_record(
 }
 
 /// The kernel's id of this boot.
-pub(super) fn boot_id() -> Result<String, Error> {
+pub fn boot_id() -> Result<String, Error> {
     Proc::open().and_then(|proc| proc.boot_id()).map_err(|error| Error::Io {
         what: "read",
         path: "/proc/sys/kernel/random/boot_id".into(),
@@ -309,6 +315,18 @@ pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<(), Error> {
             let _ = std::fs::remove_file(&temporary);
             io_error(error)
         })
+}
+
+/// Takes a pid file back, where it still is ours: it must not name a process that is gone.
+pub fn remove_pid_file(path: &Path, pid: i32) -> Result<(), Error> {
+    if std::fs::read_to_string(path).is_ok_and(|text| text == pid.to_string()) {
+        std::fs::remove_file(path).map_err(|source| Error::Io {
+            what: "remove pid file",
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! `delete`: removes everything a container left, and by force the container, too.
 
+use lxcri_linux::step::Step as _;
+
 use super::Runtime;
 use super::find::observe;
 use crate::backend::{Container, FORCE_PATIENCE, PATIENCE};
 use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::Verb;
-use crate::store::{Entry, StoreError};
+use crate::step::Step;
+use crate::store::{Entry, Lock, StoreError};
 
 impl Runtime<'_> {
     /// Removes a container. By force it may run, its record may be damaged, its lock may be held
@@ -30,7 +33,13 @@ impl Runtime<'_> {
         };
         let record = match entry.record() {
             Ok(record) => record,
-            Err(error @ StoreError::NotFound { .. }) => return Err(error.into()),
+            Err(error @ StoreError::NotFound { .. }) => {
+                if force && lock.as_ref().is_some_and(Lock::is_current) {
+                    // What a create or a delete left that was killed.
+                    entry.remove()?;
+                }
+                return Err(error.into());
+            }
             Err(error) if force => return self.delete_damaged(&entry, &error),
             Err(error) => return Err(error.into()),
         };
@@ -44,12 +53,14 @@ impl Runtime<'_> {
                 status,
             })?;
         }
+        Step::DeleteLocked.reached();
         if container.record.boot_id == super::create::boot_id()? {
             backend.delete(&container)?;
         } else {
             // Its pids and cgroups are somebody else's by now.
             log::debug!("{id}: made in an earlier boot, only its state is left");
         }
+        Step::DeleteRoom.reached();
         Ok(container.entry.remove()?)
     }
 

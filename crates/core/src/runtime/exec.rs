@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use lxcri_linux::pty;
+use lxcri_linux::step::Step as _;
 
 use super::Runtime;
 use super::create::write_pid_file;
@@ -12,6 +13,7 @@ use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::{Status, Verb};
 use crate::oci::{Process, Spec};
+use crate::step::Step;
 
 /// How to run one more process.
 #[derive(Debug, Default)]
@@ -41,6 +43,7 @@ impl Runtime<'_> {
             found.require(Verb::Exec)?;
         }
         let exec = found.backend.exec().map_err(|cannot| found.cannot("exec", cannot))?;
+        Step::ExecFound.reached();
         found.backend.enter()?;
         let path = found.container.entry.file("config.json");
         let spec = Spec::parse(&found.container.entry.read("config.json")?, &path)?;
@@ -56,6 +59,7 @@ impl Runtime<'_> {
             preserve_fds: options.preserve_fds,
         };
         let running = exec.exec(&found.container, request)?;
+        Step::ExecRoom.reached();
         if let Some(path) = &options.pid_file
             && let Err(error) = write_pid_file(path, running.process.pid)
         {
@@ -63,6 +67,7 @@ impl Runtime<'_> {
             let _ = running.fd.signal(9);
             return Err(error);
         }
+        Step::ExecPidFile.reached();
         Ok(running)
     }
 }

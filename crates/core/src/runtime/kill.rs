@@ -1,11 +1,14 @@
 //! `kill`: a signal to a container. Never waits for a lock, so that nothing can keep a container
 //! alive.
 
+use lxcri_linux::step::Step as _;
+
 use super::Runtime;
 use crate::backend::Finish;
 use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::Verb;
+use crate::step::Step;
 
 impl Runtime<'_> {
     /// Sends `signal` to init, or to every process of the container where `all`. With `all` a
@@ -17,6 +20,9 @@ impl Runtime<'_> {
         if !all || !same_boot {
             found.require(Verb::Kill)?;
         }
-        found.backend.kill(&found.container, signal, all)
+        Step::KillFound.reached();
+        let finish = found.backend.kill(&found.container, signal, all)?;
+        Step::KillRoom.reached();
+        Ok(finish)
     }
 }

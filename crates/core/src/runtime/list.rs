@@ -7,6 +7,7 @@ use crate::backend::Container;
 use crate::error::Error;
 use crate::id::ContainerId;
 use crate::oci;
+use crate::store::StoreError;
 
 /// One container of the list.
 #[derive(Debug)]
@@ -25,9 +26,13 @@ impl Runtime<'_> {
         let entries = self.store.list()?;
         Ok(entries
             .into_iter()
-            .map(|entry| {
+            .filter_map(|entry| {
                 let id = entry.id().clone();
                 let record = entry.record();
+                if matches!(record, Err(StoreError::NotFound { .. })) {
+                    // Gone meanwhile, or never made.
+                    return None;
+                }
                 let owner = record.as_ref().ok().map(|record| record.owner);
                 let state = record.map_err(Error::from).and_then(|record| {
                     let (_, backend) = self.open_room(id.as_str(), &record.backend)?;
@@ -36,7 +41,7 @@ impl Runtime<'_> {
                     container.record.process = observed.process;
                     Ok(container.state(observed.status))
                 });
-                Listed { id, state, owner }
+                Some(Listed { id, state, owner })
             })
             .collect())
     }

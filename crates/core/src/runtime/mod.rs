@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::store::Store;
 
-pub use create::CreateOptions;
+pub use create::{CreateOptions, boot_id, remove_pid_file};
 pub use exec::ExecOptions;
 pub use features::features;
 pub use find::Found;

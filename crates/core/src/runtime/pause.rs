@@ -1,10 +1,13 @@
 //! `pause` and `resume`.
 
+use lxcri_linux::step::Step as _;
+
 use super::Runtime;
 use crate::backend::{PATIENCE, Pause};
 use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::Verb;
+use crate::step::Step;
 
 use super::Found;
 
@@ -14,7 +17,10 @@ impl Runtime<'_> {
         let lock = self.store.open(id)?.lock(PATIENCE)?;
         let found = self.find_locked(id, &lock)?;
         found.require(Verb::Pause)?;
-        freezer(&found, "pause")?.pause(&found.container)
+        Step::PauseLocked.reached();
+        freezer(&found, "pause")?.pause(&found.container)?;
+        Step::PauseRoom.reached();
+        Ok(())
     }
 
     /// Thaws them.
@@ -22,7 +28,10 @@ impl Runtime<'_> {
         let lock = self.store.open(id)?.lock(PATIENCE)?;
         let found = self.find_locked(id, &lock)?;
         found.require(Verb::Resume)?;
-        freezer(&found, "resume")?.resume(&found.container)
+        Step::ResumeLocked.reached();
+        freezer(&found, "resume")?.resume(&found.container)?;
+        Step::ResumeRoom.reached();
+        Ok(())
     }
 }
 

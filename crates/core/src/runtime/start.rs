@@ -1,10 +1,13 @@
 //! `start`: runs the program of a container that `create` has made.
 
+use lxcri_linux::step::Step as _;
+
 use super::Runtime;
 use crate::backend::{Finish, PATIENCE};
 use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::Verb;
+use crate::step::Step;
 
 impl Runtime<'_> {
     /// Runs the user's program. The lock keeps two starts apart.
@@ -12,6 +15,9 @@ impl Runtime<'_> {
         let lock = self.store.open(id)?.lock(PATIENCE)?;
         let found = self.find_locked(id, &lock)?;
         found.require(Verb::Start)?;
-        found.backend.start(&found.container)
+        Step::StartLocked.reached();
+        let finish = found.backend.start(&found.container)?;
+        Step::StartRoom.reached();
+        Ok(finish)
     }
 }

@@ -1,12 +1,14 @@
 //! `update`: other resources for a running container.
 
 use lxcri_linux::cgroup::Resources;
+use lxcri_linux::step::Step as _;
 
 use super::Runtime;
 use crate::backend::PATIENCE;
 use crate::error::Error;
 use crate::id::ContainerId;
 use crate::lifecycle::Verb;
+use crate::step::Step;
 
 impl Runtime<'_> {
     /// Applies what `resources` sets and leaves the rest. Fields that the room refuses at create
@@ -19,6 +21,9 @@ impl Runtime<'_> {
         let (room, _) = self.open_room(id.as_str(), &found.container.record.backend)?;
         let document = serde_json::json!({ "linux": { "resources": resources } }).to_string();
         super::create::judge(room, document.as_bytes(), "the resources to update".as_ref())?;
-        update.update(&found.container, resources)
+        Step::UpdateLocked.reached();
+        update.update(&found.container, resources)?;
+        Step::UpdateRoom.reached();
+        Ok(())
     }
 }

@@ -1,27 +1,40 @@
 //! One container's directory in the store.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions, remove_dir, remove_dir_all, remove_file};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use lxcri_linux::step::Step as _;
+use rustix::fs::{Mode, OFlags, openat, renameat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Lock, Record, StoreError, record};
 use crate::id::ContainerId;
+use crate::step::Step;
+
+/// What every container has.
+const RECORD: &str = "state.json";
+const LOCK: &str = "lock";
 
 /// One container's directory. Cheap: opening it reads nothing.
 #[derive(Clone, Debug)]
 pub struct Entry {
     id: ContainerId,
     path: PathBuf,
+    /// Of a container that is being made: the directory itself. Removed by force meanwhile, its
+    /// path may be another container's.
+    directory: Option<Arc<OwnedFd>>,
 }
 
 impl Entry {
     pub(super) fn new(id: ContainerId, path: PathBuf) -> Self {
-        Self { id, path }
+        Self { id, path, directory: None }
     }
 
     /// The container's id.
@@ -39,16 +52,22 @@ impl Entry {
         self.path.join(name)
     }
 
-    /// Reads `state.json`. A directory without one is a create that did not get far.
+    /// Reads `state.json`. Where nothing else is either, there is no container: a create did not get
+    /// far, or a delete almost to its end.
     pub fn record(&self) -> Result<Record, StoreError> {
-        let path = self.file("state.json");
-        let bytes = self.read("state.json")?;
+        let path = self.file(RECORD);
+        let bytes = match self.read(RECORD) {
+            Err(StoreError::Io { .. }) if self.is_blank() => {
+                return Err(StoreError::NotFound { id: self.id.to_string() });
+            }
+            result => result?,
+        };
         record::parse(&bytes).map_err(|problem| StoreError::Damaged { path, problem })
     }
 
     /// Writes `state.json`.
     pub fn write_record(&self, record: &Record) -> Result<(), StoreError> {
-        self.write_json("state.json", record)
+        self.write_json(RECORD, record)
     }
 
     /// Reads a file that [`Entry::write_json`] wrote.
@@ -83,25 +102,38 @@ impl Entry {
     /// nothing after a reboot, so nothing is synced.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.file(name);
-        let temporary = self.file(&format!(".{name}.{}", std::process::id()));
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| file.write_all(bytes))
-            .and_then(|()| std::fs::rename(&temporary, &path));
-        written.map_err(|error| {
+        let temporary = format!(".{name}.{}", std::process::id());
+        self.replace(name, &temporary, bytes).map_err(|error| {
             // The write failed already; a temporary file that stays is swept by `remove`.
-            let _ = std::fs::remove_file(&temporary);
+            let _ = std::fs::remove_file(self.file(&temporary));
             StoreError::io("write", &path)(error)
         })
     }
 
+    fn replace(&self, name: &str, temporary: &str, bytes: &[u8]) -> io::Result<()> {
+        let opened;
+        let directory = match &self.directory {
+            Some(directory) => directory.as_fd(),
+            None => {
+                opened = self.open_directory()?;
+                opened.as_fd()
+            }
+        };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let file = openat(directory, temporary, flags, Mode::from_raw_mode(0o600))?;
+        File::from(file).write_all(bytes)?;
+        Step::CreateTemporary.reached();
+        Ok(renameat(directory, temporary, directory, name)?)
+    }
+
+    fn open_directory(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(&self.path, flags, Mode::empty())?)
+    }
+
     /// Waits for the container's lock, at most `patience`.
     pub fn lock(&self, patience: Duration) -> Result<Lock, StoreError> {
-        let path = self.file("lock");
+        let path = self.file(LOCK);
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.replace_lock(&path)?,
@@ -113,13 +145,36 @@ impl Entry {
     /// Whether another command is changing the container right now. Not for a command that holds
     /// the lock itself: looking would let go of it.
     pub fn is_locked(&self) -> bool {
-        File::open(self.file("lock")).is_ok_and(|file| Lock::is_held_by_another(&file))
+        File::open(self.file(LOCK)).is_ok_and(|file| Lock::is_held_by_another(&file))
     }
 
-    pub(super) fn create_lock(&self) -> Result<Lock, StoreError> {
-        let path = self.file("lock");
+    /// Locks a directory that has just been made, or found blank, for the container to be made in.
+    pub(super) fn take(&self) -> Result<(Self, Lock), StoreError> {
+        let taken = || StoreError::Exists { id: self.id.to_string() };
+        let path = self.file(LOCK);
         let file = new_lock_file(&path).map_err(StoreError::io("make", &path))?;
-        Lock::wait(&self.id, file, &path, Duration::ZERO)
+        let lock = match Lock::wait(&self.id, file, &path, Duration::ZERO) {
+            Err(StoreError::Busy { .. }) => return Err(taken()),
+            result => result?,
+        };
+        // Two may have found it blank, and the other may be done by now.
+        if self.file(RECORD).exists() {
+            return Err(taken());
+        }
+        let directory = self.open_directory().map_err(StoreError::io("open", &self.path))?;
+        let entry = Self { directory: Some(Arc::new(directory)), ..self.clone() };
+        Ok((entry, lock))
+    }
+
+    /// Whether nothing is in the directory that means a container: at most its lock, and a record
+    /// that did not get its name.
+    pub(super) fn is_blank(&self) -> bool {
+        let is_nothing = |name: &OsStr| {
+            name == LOCK || name.to_str().is_some_and(|name| name.starts_with(".state.json."))
+        };
+        std::fs::read_dir(&self.path).is_ok_and(|mut items| {
+            items.all(|item| item.is_ok_and(|item| is_nothing(&item.file_name())))
+        })
     }
 
     /// A container whose create was killed before it had a lock gets one now.
@@ -130,14 +185,43 @@ impl Entry {
         new_lock_file(path).map_err(StoreError::io("make", path))
     }
 
-    /// Removes the directory and everything in it. Missing is fine.
+    /// Removes the directory and everything in it. Missing is fine. The record goes last but one:
+    /// cut off half-way, there is a container that has stopped, or none.
     pub fn remove(&self) -> Result<(), StoreError> {
-        match std::fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::io("remove state directory", &self.path)(error))
+        self.remove_all().map_err(StoreError::io("remove state directory", &self.path))
+    }
+
+    fn remove_all(&self) -> io::Result<()> {
+        let Some(items) = present(std::fs::read_dir(&self.path))? else { return Ok(()) };
+        for item in items {
+            let item = item?;
+            let name = item.file_name();
+            if name == RECORD || name == LOCK {
+                continue;
             }
-            _ => Ok(()),
+            let is_directory = item.file_type()?.is_dir();
+            let path = item.path();
+            present(if is_directory { remove_dir_all(path) } else { remove_file(path) })?;
         }
+        Step::DeleteFiles.reached();
+        present(remove_file(self.file(RECORD)))?;
+        Step::DeleteRecord.reached();
+        present(remove_file(self.file(LOCK)))?;
+        match present(remove_dir(&self.path)) {
+            // Somebody who waited for the lock made it anew.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                present(remove_dir_all(&self.path)).map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+}
+
+/// What is missing is no error.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
     }
 }
 

@@ -23,9 +23,11 @@ pub use entry::Entry;
 pub use lock::Lock;
 pub use record::{Record, SCHEMA};
 
+use lxcri_linux::step::Step as _;
 use rustix::fs::FileType;
 
 use crate::id::ContainerId;
+use crate::step::Step;
 
 /// All containers below one `--root`.
 #[derive(Clone, Debug)]
@@ -94,7 +96,8 @@ impl Store {
         &self.root
     }
 
-    /// Takes an id: makes its directory, which is what two creates at once race for, and locks it.
+    /// Takes an id: makes its directory and locks it, which is what two creates at once race for. A
+    /// directory that a killed command left with nothing in it is as good as none.
     pub fn reserve(&self, id: &ContainerId) -> Result<(Entry, Lock), StoreError> {
         let entry = self.entry(id);
         match make_directory(entry.path()) {
@@ -108,17 +111,16 @@ impl Store {
             }
             other => other,
         }
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::Exists { id: id.to_string() },
-            _ => StoreError::io("make state directory", entry.path())(error),
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists if self.open(id).is_ok() && entry.is_blank() => Ok(()),
+            io::ErrorKind::AlreadyExists => Err(StoreError::Exists { id: id.to_string() }),
+            _ => Err(StoreError::io("make state directory", entry.path())(error)),
         })?;
-        match entry.create_lock() {
-            Ok(lock) => Ok((entry, lock)),
-            Err(error) => {
-                entry.remove()?;
-                Err(error)
-            }
-        }
+        Step::CreateDirectory.reached();
+        entry.take().inspect_err(|_| {
+            // Goes only where it is empty: then it was to be ours, and nobody else's.
+            let _ = std::fs::remove_dir(entry.path());
+        })
     }
 
     /// An existing container.
@@ -181,11 +183,43 @@ mod tests {
         let (_dir, store) = store();
         let id: ContainerId = "a".parse().unwrap();
         let (entry, lock) = store.reserve(&id).unwrap();
+        // Before there is a record the lock keeps other processes out; it is blind to our own.
+        entry.write("state.json", b"{}").unwrap();
         assert!(matches!(store.reserve(&id), Err(StoreError::Exists { .. })));
         drop(lock);
         entry.remove().unwrap();
         assert!(matches!(store.open(&id), Err(StoreError::NotFound { .. })));
         assert!(store.reserve(&id).is_ok());
+    }
+
+    /// What a create or a delete leaves that was killed at the right moment.
+    #[test]
+    fn a_directory_without_content_is_no_container() {
+        let (_dir, store) = store();
+        let id: ContainerId = "a".parse().unwrap();
+        let (entry, lock) = store.reserve(&id).unwrap();
+        std::fs::write(entry.file(".state.json.7"), "{").unwrap();
+        drop(lock);
+        assert!(matches!(entry.record(), Err(StoreError::NotFound { .. })));
+        let (_, lock) = store.reserve(&id).unwrap();
+        drop(lock);
+        std::fs::write(entry.file("native.json"), "{}").unwrap();
+        assert!(matches!(store.reserve(&id), Err(StoreError::Exists { .. })));
+        assert!(matches!(entry.record(), Err(StoreError::Io { .. })));
+    }
+
+    /// Its directory was removed by force, and the id taken anew, while a create was at work.
+    #[test]
+    fn a_create_never_writes_into_the_directory_of_another() {
+        let (_dir, store) = store();
+        let id: ContainerId = "a".parse().unwrap();
+        let (old, _lock) = store.reserve(&id).unwrap();
+        store.open(&id).unwrap().remove().unwrap();
+        let (new, _lock) = store.reserve(&id).unwrap();
+        assert!(old.write("state.json", b"old").is_err());
+        assert!(!new.file("state.json").exists());
+        new.write("state.json", b"new").unwrap();
+        assert_eq!(new.read("state.json").unwrap(), b"new");
     }
 
     #[test]

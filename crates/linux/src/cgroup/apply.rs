@@ -5,7 +5,8 @@ use super::devices::complete;
 use super::directory::Directory;
 use super::error::Result;
 use super::resources::Resources;
-use super::{Cgroup, apply_v1, apply_v2, bpf, devices_v1};
+use super::{Cgroup, Step, apply_v1, apply_v2, bpf, devices_v1};
+use crate::step::Step as _;
 
 impl Cgroup {
     /// Sets the limits of a new container. Its device rules are complete afterwards: what neither
@@ -49,6 +50,7 @@ impl Cgroup {
             hand_down(place, &Directory::open(&place.directory())?, &needs)?;
         }
         self.set_limits(resources)?;
+        Step::UpdateBegun.reached();
         if resources.devices.is_empty() { Ok(()) } else { self.set_devices(resources, false) }
     }
 

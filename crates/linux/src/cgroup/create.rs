@@ -11,7 +11,8 @@ use super::error::{Error, Result};
 use super::processes::processes_below;
 use super::remove::remove_directory;
 use super::resources::Resources;
-use super::{Cgroup, Place};
+use super::{Cgroup, Place, Step};
+use crate::step::Step as _;
 
 /// The directories that one [`Cgroup::create`] really made, parents before children. A directory
 /// that existed before is not among them and survives [`Created::undo`].
@@ -106,6 +107,7 @@ fn make(place: &Place, created: &mut Created) -> Result<()> {
     match result {
         Ok(()) => {
             created.leaves.push(path);
+            Step::CreateBegun.reached();
             Ok(())
         }
         Err(Errno::EXIST) => refuse_if_used(&path),

@@ -11,9 +11,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Cgroup;
 use super::directory::{Directory, failed};
 use super::error::{Error, Result};
+use super::{Cgroup, Step};
+use crate::step::Step as _;
 
 /// How long [`Cgroup::freeze`] and [`Cgroup::thaw`] wait. A process that waits for a disk or a
 /// network file system cannot be frozen until that answers.
@@ -104,6 +105,7 @@ impl Freezer {
             Self::V1(directory) => freeze_v1(directory, patience)?,
             Self::V2(directory) => {
                 self.request(true)?;
+                Step::PauseAsked.reached();
                 wait_for_events(directory, true, patience)?
             }
         };
@@ -113,6 +115,7 @@ impl Freezer {
 
     fn thaw(&self, patience: Duration) -> Result<()> {
         self.request(false)?;
+        Step::ResumeAsked.reached();
         let settled = match self {
             Self::V1(directory) => wait_thawed_v1(directory, patience)?,
             Self::V2(directory) => wait_for_events(directory, false, patience)?,
@@ -139,6 +142,7 @@ fn freeze_v1(directory: &Directory, patience: Duration) -> Result<bool> {
     let mut pause = Duration::from_micros(50);
     for round in 1_u32.. {
         directory.write("freezer.state", "FROZEN")?;
+        Step::PauseAsked.reached();
         match v1_state(directory)?.as_str() {
             "FROZEN" => return Ok(true),
             "FREEZING" => {}

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::Cgroup;
 use super::directory::{Directory, failed};
 use super::error::{Error, Result};
+use super::{Cgroup, Step};
+use crate::step::Step as _;
 
 /// How long to try freezing before signalling. Without a freeze it still works, by going over the
 /// list until nobody new appears.
@@ -61,7 +62,9 @@ impl Cgroup {
     fn signal_all(&self, signal: i32) -> Result<()> {
         let was_frozen = self.frozen_or_no_freezer()?;
         let frozen = was_frozen || self.freeze_for_signals();
+        Step::KillFrozen.reached();
         let result = if frozen { self.signal_once(signal) } else { self.signal_moving(signal) };
+        Step::KillSignalled.reached();
         if frozen && (!was_frozen || signal == libc::SIGKILL) {
             return result.and(self.thaw_if_present());
         }

@@ -31,6 +31,7 @@ mod processes;
 mod remove;
 mod resources;
 mod stats;
+mod step;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -51,6 +52,7 @@ pub use resources::{
 pub use stats::{
     CpuStats, CpuUsage, MemoryCounter, MemoryEvents, MemoryStats, PidsStats, Stats, Throttling,
 };
+pub use step::Step;
 
 use directory::Directory;
 

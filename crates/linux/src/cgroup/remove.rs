@@ -13,7 +13,8 @@ use super::directory::{Directory, failed};
 use super::error::{Error, Result};
 use super::processes::processes_below;
 use super::tree::{Visitor, walk};
-use super::{Cgroup, Place};
+use super::{Cgroup, Place, Step};
+use crate::step::Step as _;
 
 /// How long a busy directory is waited for: killed processes leave their cgroup only when they have
 /// really exited.
@@ -35,6 +36,7 @@ impl Cgroup {
         for path in places {
             let removed = remove_directory(&path);
             result = result.and(removed);
+            Step::DeleteBegun.reached();
         }
         result
     }

@@ -315,6 +315,32 @@ fn a_damaged_record_strands_nothing() {
     assert_nothing_left(&place, &id);
 }
 
+/// What has the container's names after another boot is somebody else's.
+#[test]
+fn a_damaged_record_of_another_boot_touches_nobody() {
+    let Some(place) = place() else { return };
+    let (bundle, id) = (Bundle::new(&["sleep", "1000"]), id("boot"));
+    let runtime = place.runtime();
+    let container = runtime.create(options(&id, &bundle)).unwrap();
+    let kept = place.dir.path().join("kept");
+    let copy = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    };
+    copy(container.entry.path(), &kept);
+    let boot = &container.record.boot_id;
+    let part = std::fs::read_to_string(container.entry.file("crun.json")).unwrap();
+    assert!(part.contains(boot), "{part}");
+    let other = part.replace(boot, "00000000-1111-2222-3333-444444444444");
+    std::fs::write(container.entry.file("crun.json"), other).unwrap();
+    std::fs::write(container.entry.file("state.json"), "{").unwrap();
+    runtime.delete(&id, true).unwrap();
+    assert!(container.record.process.unwrap().is_alive(), "it killed a process of this boot");
+    copy(&kept, container.entry.path());
+    runtime.delete(&id, true).unwrap();
+    assert!(!container.record.process.unwrap().is_alive());
+    assert_nothing_left(&place, &id);
+}
+
 /// Neither does a program that is gone: the kernel still knows the container.
 #[test]
 fn a_container_outlives_its_program_and_can_be_deleted() {
