@@ -126,7 +126,9 @@ impl Tracer<'_> {
     fn executed(&mut self, pid: i32) {
         self.sharing.remove(&pid);
         let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        if self.payload_runs || words.split(|byte| *byte == 0).next() != Some(self.payload.as_bytes()) {
+        if self.payload_runs
+            || words.split(|byte| *byte == 0).next() != Some(self.payload.as_bytes())
+        {
             return;
         }
         for other in self.alive.clone() {

@@ -23,6 +23,7 @@ pub(crate) const STORE_32: u64 = 1 << 32;
 pub(crate) const STORE_64: u64 = STORE_32 + 1;
 pub(crate) const PRINT: u64 = STORE_32 + 2;
 pub(crate) const EXPECT: u64 = STORE_32 + 3;
+pub(crate) const LOAD_32: u64 = STORE_32 + 4;
 
 /// Width of a printed number.
 pub const PRINTED: usize = 20;
@@ -100,7 +101,8 @@ impl Plan {
     /// The child that `fork` made goes on here.
     pub fn child_begins(&mut self, fork: Step) {
         let here = self.calls.len() as u64;
-        if let Some(call) = usize::try_from(fork.0).ok().and_then(|index| self.calls.get_mut(index)) {
+        if let Some(call) = usize::try_from(fork.0).ok().and_then(|index| self.calls.get_mut(index))
+        {
             call.child = here;
         }
     }
@@ -113,6 +115,11 @@ impl Plan {
     /// Stores a value.
     pub fn store_64(&mut self, place: Place, value: impl Into<Argument>) {
         self.push(STORE_64, &[place.into(), value.into()]);
+    }
+
+    /// Takes a 32-bit number from the arena, for instance a descriptor that a call stored there.
+    pub fn load_32(&mut self, place: Place) -> Step {
+        self.push(LOAD_32, &[place.into()])
     }
 
     /// Writes a value as decimal digits, [`PRINTED`] wide, with spaces before it.

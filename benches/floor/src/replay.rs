@@ -6,7 +6,9 @@ use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::io;
 
-use crate::plan::{ADDRESS, ARENA, EXPECT, PRINT, PRINTED, RESULT, STEP, STEPS, STORE_32, STORE_64};
+use crate::plan::{
+    ADDRESS, ARENA, EXPECT, LOAD_32, PRINT, PRINTED, RESULT, STEP, STEPS, STORE_32, STORE_64,
+};
 
 /// The plan's bytes; the steps write into them. Not on the stack, whose pages would all be touched.
 #[repr(align(8))]
@@ -109,6 +111,8 @@ unsafe fn make(call: u64, values: [u64; 6]) -> io::Result<u64> {
             // SAFETY: as above.
             unsafe { (first as *mut [u8; PRINTED]).write_unaligned(digits) }
         }
+        // SAFETY: as above.
+        LOAD_32 => return Ok(u64::from(unsafe { (first as *const u32).read_unaligned() })),
         EXPECT => {
             // SAFETY: as above.
             let found = unsafe { (first as *const u32).read_unaligned() };

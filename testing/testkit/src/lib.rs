@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod debian;
 pub mod harness;
 pub mod machine;
+pub mod podman;
 pub mod process;
 pub mod room;
 pub mod runtime;

@@ -7,7 +7,8 @@ use std::process::{Command, ExitCode, Stdio};
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let (Some(payload), Some(program)) = (words.next(), words.next()) else {
-        let _unheard = writeln!(std::io::stderr(), "usage: lxcri-peak PAYLOAD COMMAND [ARGUMENT...]");
+        let _unheard =
+            writeln!(std::io::stderr(), "usage: lxcri-peak PAYLOAD COMMAND [ARGUMENT...]");
         return ExitCode::from(2);
     };
     let mut command = Command::new(&program);
