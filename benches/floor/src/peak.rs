@@ -96,11 +96,8 @@ impl Tracer<'_> {
             }
             libc::PTRACE_EVENT_EXEC => self.executed(pid),
             libc::PTRACE_EVENT_EXIT => self.note(pid),
-            0 if signal == libc::SIGTRAP | 0x80 => {
-                if is_about_to_execute(pid) {
-                    self.note(pid);
-                }
-            }
+            0 if signal == libc::SIGTRAP | 0x80 && is_about_to_execute(pid) => self.note(pid),
+            0 if signal == libc::SIGTRAP | 0x80 => {}
             // How a new child or thread reports for the first time.
             0 if signal == libc::SIGSTOP && self.alive.insert(pid) => {}
             0 => return signal,

@@ -1,6 +1,5 @@
 //! What the container's init does between clone3(2) and execve(2).
 
-use lxcri_floor::plan::Argument;
 use lxcri_floor::plan::Place;
 use lxcri_floor::plan::Plan;
 use lxcri_linux::capability;
@@ -82,7 +81,7 @@ fn raise_loopback(plan: &mut Plan) {
     let flags = (libc::IFF_UP | libc::IFF_RUNNING) as u16;
     request[16..18].copy_from_slice(&flags.to_ne_bytes());
     let request = plan.data(&request);
-    let call = libc::SIOCSIFFLAGS as u64;
+    let call = libc::SIOCSIFFLAGS;
     plan.call(libc::SYS_ioctl, &[socket.into(), call.into(), request.into()]);
     plan.call(libc::SYS_close, &[socket.into()]);
 }
@@ -150,11 +149,11 @@ fn set_capabilities(plan: &mut Plan, config: &Config) {
 }
 
 /// A table of strings that ends with a null pointer; filled in before the call.
-fn vector(plan: &mut Plan, words: &[String]) -> Argument {
-    let table: Place = plan.words(&vec![0; words.len() + 1]);
+fn vector(plan: &mut Plan, words: &[String]) -> Place {
+    let table = plan.words(&vec![0; words.len() + 1]);
     for (index, word) in words.iter().enumerate() {
         let text = plan.text(word);
         plan.store_64(table.offset(index as u64 * 8), text);
     }
-    table.into()
+    table
 }

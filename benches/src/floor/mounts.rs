@@ -198,5 +198,5 @@ fn exists(path: &str) -> bool {
 
 fn inherited(config: &Config, path: &str) -> u64 {
     let above = |mount: &&Mount| path.starts_with(&format!("{}/", mount.destination));
-    config.mounts.iter().filter(above).next_back().map_or(0, |mount| options(mount).0)
+    config.mounts.iter().rfind(above).map_or(0, |mount| options(mount).0)
 }
