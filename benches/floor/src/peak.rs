@@ -36,6 +36,7 @@ pub fn peaks(payload: &str, command: &mut Command) -> io::Result<Vec<Peak>> {
     let first = i32::try_from(child.id()).map_err(io::Error::other)?;
     let mut tracer = Tracer { payload, first, ..Tracer::default() };
     wait(first)?;
+    tracer.alive.insert(first);
     let options = libc::PTRACE_O_TRACESYSGOOD
         | libc::PTRACE_O_TRACEFORK
         | libc::PTRACE_O_TRACEVFORK
@@ -72,7 +73,9 @@ impl Tracer<'_> {
             };
             if libc::WIFSTOPPED(status) {
                 let signal = self.stopped(pid, status);
-                self.resume(pid, signal);
+                if self.alive.contains(&pid) {
+                    self.resume(pid, signal);
+                }
             } else {
                 self.alive.remove(&pid);
                 if pid == self.first {
@@ -90,6 +93,7 @@ impl Tracer<'_> {
     /// Looks at a stopped process; the signal that it is to get.
     fn stopped(&mut self, pid: i32, status: i32) -> i32 {
         let signal = libc::WSTOPSIG(status);
+        let is_new = self.alive.insert(pid);
         match status >> 16 {
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
                 self.born(pid);
@@ -99,7 +103,7 @@ impl Tracer<'_> {
             0 if signal == libc::SIGTRAP | 0x80 && is_about_to_execute(pid) => self.note(pid),
             0 if signal == libc::SIGTRAP | 0x80 => {}
             // How a new child or thread reports for the first time.
-            0 if signal == libc::SIGSTOP && self.alive.insert(pid) => {}
+            0 if signal == libc::SIGSTOP && is_new => {}
             0 => return signal,
             _ => {}
         }
@@ -134,6 +138,11 @@ impl Tracer<'_> {
             }
         }
         self.payload_runs = true;
+        // Its end must not reach the tracer first: a runtime that is told by pidfd would find nothing to
+        // wait for yet.
+        self.alive.remove(&pid);
+        // SAFETY: the arguments are numbers. A process that is gone meanwhile needs no letting go.
+        let _gone = unsafe { ptrace(libc::PTRACE_DETACH, pid, 0, 0) };
     }
 
     /// Notes the memory that a process has had so far.
@@ -153,8 +162,7 @@ impl Tracer<'_> {
         }
     }
 
-    fn resume(&mut self, pid: i32, signal: i32) {
-        self.alive.insert(pid);
+    fn resume(&self, pid: i32, signal: i32) {
         let request = if self.payload_runs { libc::PTRACE_CONT } else { libc::PTRACE_SYSCALL };
         // SAFETY: the arguments are numbers. A process that is gone meanwhile reports that itself.
         let _gone = unsafe { ptrace(request, pid, 0, usize::try_from(signal).unwrap_or(0)) };
