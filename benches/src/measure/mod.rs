@@ -78,15 +78,15 @@ pub(crate) fn table(
     Ok(table)
 }
 
-/// Everybody once per round. The order changes from round to round, so that nobody always comes after
-/// the same one.
+/// Everybody once per round, in another order each time: what the kernel has just done for one (a grace
+/// period, warm caches) helps or hinders the next.
 fn take_rounds(places: &[Place], floor: &Floor, rounds: usize, samples: &mut Samples) -> Verdict {
     let exec: Vec<_> = places.iter().map(Place::running).collect::<Verdict<_>>()?;
     let mut unused = Samples::default();
     for round in 0..rounds + WARM_UP {
         let samples = if round < WARM_UP { &mut unused } else { &mut *samples };
-        for offset in 0..=places.len() {
-            match places.get((round + offset) % (places.len() + 1)) {
+        for index in order(round, places.len() + 1) {
+            match places.get(index) {
                 None => floor_round(floor, samples)?,
                 Some(place) => {
                     place.life(samples)?;
@@ -101,13 +101,26 @@ fn take_rounds(places: &[Place], floor: &Floor, rounds: usize, samples: &mut Sam
     Ok(())
 }
 
-/// The floor of run and of `--version`, and F, the floor of a life: the kernel's work once, and two
-/// more processes for start and delete.
+/// The `round`th permutation of `0..count`, by its number in the factorial system. Merely rotating would
+/// leave everybody behind the same one in every round.
+fn order(round: usize, count: usize) -> Vec<usize> {
+    let (mut left, mut number): (Vec<usize>, _) = ((0..count).collect(), round);
+    let mut order = Vec::new();
+    while !left.is_empty() {
+        let index = number % left.len();
+        number /= left.len();
+        order.push(left.remove(index));
+    }
+    order
+}
+
+/// The floor of a life, F, is the kernel's work once, and two more processes for start and delete; then
+/// the floor of run, which comes after a life for everybody else, too.
 fn floor_round(floor: &Floor, samples: &mut Samples) -> Verdict {
-    let run = milliseconds(floor.run()?);
+    let life = milliseconds(floor.run()?);
     let starts = [milliseconds(floor.start()?), milliseconds(floor.start()?)];
-    samples.push(Row::Run, Who::Floor, run);
-    samples.push(Row::Life, Who::Floor, run + starts[0] + starts[1]);
+    samples.push(Row::Life, Who::Floor, life + starts[0] + starts[1]);
+    samples.push(Row::Run, Who::Floor, milliseconds(floor.run()?));
     for start in starts {
         samples.push(Row::Version, Who::Floor, start);
     }
@@ -125,5 +138,22 @@ impl Drop for Unmount<'_> {
     fn drop(&mut self) {
         // The mount namespace ends with this process anyway.
         let _left = rustix::mount::unmount(self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_order_comes_up_once_and_everybody_follows_everybody() {
+        let orders: BTreeSet<Vec<usize>> = (0..24).map(|round| super::order(round, 4)).collect();
+        assert_eq!(orders.len(), 24);
+        let pairs: BTreeSet<(usize, usize)> = orders
+            .iter()
+            .flat_map(|order| order.windows(2).map(|pair| (pair[0], pair[1])))
+            .collect();
+        assert_eq!(pairs.len(), 12, "each of four after each of the others");
+        assert_eq!(super::order(24, 4), super::order(0, 4));
     }
 }
