@@ -1,15 +1,24 @@
-//! `lxcri-bench --view v1|v2 --ours FILE --crun FILE --runc FILE [--rounds N]`
+//! `lxcri-bench --ours FILE --crun FILE --runc FILE --floor FILE --peak FILE [--rounds N]
+//! [--document DIR]`
 //!
-//! Measures, in interleaved rounds in one view of the cgroup file systems, the built-in backend
-//! against crun and runc, each started directly: `life` (create, start, wait for the exit, delete as
-//! separate processes), `run`, and `--version`; a busybox bundle with the process `true`. Exits with
-//! 1 when a promise of this stage is broken: life ≤ 1.0 × crun, `--version` ≤ 0.6 × crun.
+//! Measures, in interleaved rounds, in the v1 and the v2 view of the cgroup file systems and with two
+//! bundles, the built-in backend against crun, runc and what the kernel alone costs. Prints the tables,
+//! writes `performance.md` and its chart to DIR, and exits with 1 when a promise is broken, with 2 when
+//! something could not be measured.
 
+mod bundles;
+mod figures;
+mod floor;
 mod measure;
-mod table;
+mod promises;
+mod proof;
+mod report;
+mod request;
+mod statistics;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
+use std::process::Command;
 use std::process::ExitCode;
 
 use lxcri_testkit::Stop;
@@ -17,21 +26,14 @@ use lxcri_testkit::Verdict;
 use lxcri_testkit::View;
 use lxcri_testkit::verdict::Context;
 
-use crate::measure::Program;
-
-/// What the command line asks for.
-struct Request {
-    view: View,
-    programs: Vec<Program>,
-    rounds: usize,
-}
+use crate::figures::BundleKind;
+use crate::figures::Table;
+use crate::request::Request;
 
 fn main() -> ExitCode {
-    let result = request().and_then(|request| {
-        request.view.enter()?;
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let times = measure::all(&request.programs, request.rounds)?;
-        table::print(&mut std::io::stdout().lock(), request.view, &request.programs, &times)
+    let result = Request::read(std::env::args().skip(1)).and_then(|request| match &request.part {
+        Some((view, file)) => part(&request, *view, file).map(|()| true),
+        None => whole(&request),
     });
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -44,29 +46,34 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the command line.
-fn request() -> Verdict<Request> {
-    let (mut view, mut rounds) = (View::V2, 30);
-    let mut paths: [Option<PathBuf>; 3] = [None, None, None];
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let value = words.next().context(format!("{word} needs a value"))?;
-        match word.as_str() {
-            "--view" if value == "v1" => view = View::V1,
-            "--view" if value == "v2" => view = View::V2,
-            "--rounds" => rounds = value.parse().context("--rounds")?,
-            "--ours" => paths[0] = Some(value.into()),
-            "--crun" => paths[1] = Some(value.into()),
-            "--runc" => paths[2] = Some(value.into()),
-            _ => return Err(Stop::Failed(format!("unknown: {word} {value}"))),
+/// Measures in one view, in this process, which never leaves it again.
+fn part(request: &Request, view: View, file: &Path) -> Verdict {
+    view.enter()?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let mut tables = Vec::new();
+    for bundle in [BundleKind::Plain, BundleKind::Podman] {
+        tables.push(measure::table(&request.programs, request.rounds, view, bundle)?);
+    }
+    std::fs::write(file, serde_json::to_vec(&tables)?).context(file.display())
+}
+
+/// Measures everywhere and reports; whether every promise is kept.
+fn whole(request: &Request) -> Verdict<bool> {
+    let scratch = tempfile::tempdir()?;
+    let mut tables: Vec<Table> = Vec::new();
+    for view in ["v1", "v2"] {
+        let file = scratch.path().join(view);
+        let status = Command::new(std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .args(["--view", view, "--figures"])
+            .arg(&file)
+            .status()?;
+        if !status.success() {
+            return Err(Stop::Failed(format!("the {view} view could not be measured")));
         }
+        let text = std::fs::read(&file).context(file.display())?;
+        let part: Vec<Table> = serde_json::from_slice(&text)?;
+        tables.extend(part);
     }
-    let names = [("ours", &["--backend", "native"][..]), ("crun", &[]), ("runc", &[])];
-    let mut programs = Vec::new();
-    for ((name, options), path) in names.into_iter().zip(paths) {
-        let path = path.context(format!("--{name} is missing"))?;
-        let path = path.canonicalize().context(path.display())?;
-        programs.push(Program { name, path, options });
-    }
-    Ok(Request { view, programs, rounds })
+    report::all(request, &tables)
 }

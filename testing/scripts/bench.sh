@@ -1,14 +1,17 @@
 #!/bin/bash
-# Measures ours against crun and runc in the v1 and v2 views of /sys/fs/cgroup.
+# Measures ours against crun, runc and the kernel alone, in the v1 and v2 views of /sys/fs/cgroup, and
+# writes docs/reference/performance.md. With OURS=FILE another build is measured and nothing is written.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+[ "$(id -u)" = 0 ] || { echo "bench: needs root" >&2; exit 2; }
 peers=$(testing/scripts/peers.sh)
-cargo build --locked --release -q -p lxcri-bench
-target=$(rustc -vV | sed -n 's/^host: //p')
-status=0
-for view in v1 v2; do
-    "target/$target/release/lxcri-bench" --view "$view" --ours dist/proxmox-lxcri \
-        --crun "$peers/bin/crun" --runc "$peers/bin/runc" "$@" || status=1
-done
-exit "$status"
+cargo build --locked --release -q -p lxcri-bench -p lxcri-floor
+# At a fixed address, with nothing to relocate: the floor starts as cheaply as a static program can.
+cargo rustc --locked --release -q -p lxcri-floor --bin lxcri-floor -- -C relocation-model=static
+target=target/$(rustc -vV | sed -n 's/^host: //p')/release
+document=(--document docs/reference)
+[ -z "${OURS:-}" ] || document=()
+exec "$target/lxcri-bench" --ours "${OURS:-dist/proxmox-lxcri}" --crun "$peers/bin/crun" \
+    --runc "$peers/bin/runc" --floor "$target/lxcri-floor" --peak "$target/lxcri-peak" \
+    --rounds "${ROUNDS:-30}" "${document[@]}" "$@"

@@ -7,7 +7,7 @@ case "${1:-}" in
 build) wanted=(gcc libc6-dev pkg-config libseccomp-dev) ;;
 # crun and the newest runc are not among them: peers.sh fetches those without installing anything.
 test) wanted=(busybox-static runc podman conmon containerd golang-github-containers-common
-    mmdebstrap patchelf uidmap util-linux) ;;
+    mmdebstrap patchelf strace uidmap util-linux) ;;
 *) echo "usage: packages.sh build|test" >&2; exit 2 ;;
 esac
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use lxcri_testkit::Finished;
 use lxcri_testkit::Place;
@@ -16,6 +15,10 @@ use lxcri_testkit::View;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
 use lxcri_testkit::harness;
+use lxcri_testkit::podman::DEADLINE;
+use lxcri_testkit::podman::Podman;
+use lxcri_testkit::podman::remove_client_cgroups;
+use lxcri_testkit::podman::unmount_below;
 use lxcri_testkit::process;
 use lxcri_testkit::process::Started;
 use lxcri_testkit::process::until;
@@ -39,96 +42,36 @@ pub fn main() -> ExitCode {
     harness::main(Place::Host(View::Hybrid), tests)
 }
 
-/// How long one client command may take.
-const DEADLINE: Duration = Duration::from_secs(60);
-
 /// A busybox root file system that outlives nothing: `--rootfs` takes it as it is.
 fn rootfs(room: &Room) -> Verdict<PathBuf> {
     Ok(room.bundle()?.rootfs())
 }
 
-/// Podman with everything it keeps below one directory.
-struct Podman<'a> {
+/// Podman, with the program under test as its runtime.
+struct Client<'a> {
     room: &'a Room,
-    dir: PathBuf,
+    podman: Podman,
 }
 
-impl<'a> Podman<'a> {
+impl<'a> Client<'a> {
     fn new(room: &'a Room) -> Verdict<Self> {
-        if !Path::new("/usr/bin/podman").exists() || !Path::new("/usr/bin/conmon").exists() {
+        if !Podman::is_installed() {
             skip!("podman and conmon are not installed");
         }
-        let dir = room.dir().join("podman");
-        fs::create_dir(&dir)?;
-        Ok(Self { room, dir })
+        Ok(Self { room, podman: Podman::new(room.dir(), &room.runtime.program)? })
     }
 
     fn call(&self, arguments: &[&str]) -> Verdict<Finished> {
-        let mut command = Command::new("podman");
-        command.arg("--root").arg(self.dir.join("storage"));
-        command.arg("--runroot").arg(self.dir.join("run"));
-        command.arg("--tmpdir").arg(self.dir.join("tmp"));
-        command.args([
-            "--cgroup-manager=cgroupfs",
-            "--events-backend=file",
-            "--storage-driver=vfs",
-        ]);
-        command.arg("--runtime").arg(&self.room.runtime.program).args(arguments);
-        let name = format!("podman{}", arguments.len());
-        Finished::within(&mut command, self.room.dir(), &name, None, DEADLINE)
+        self.podman.call(arguments)
     }
 
-    /// `podman run FLAGS… --rootfs DIR WORDS…` with what this machine needs.
     fn run(&self, flags: &[&str], words: &[&str]) -> Verdict<Finished> {
-        let root = rootfs(self.room)?;
-        let root = root.to_string_lossy();
-        // No CAP_SYS_RESOURCE here: Podman's default limits would have to be raised.
-        let limits =
-            ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--network=none"];
-        let mut arguments = vec!["run"];
-        arguments.extend(limits);
-        arguments.extend(flags);
-        arguments.extend(["--rootfs", &root]);
-        arguments.extend(words);
-        self.call(&arguments)
-    }
-}
-
-impl Drop for Podman<'_> {
-    fn drop(&mut self) {
-        // conmon and its clean-up command outlive `podman run` for a moment.
-        let _rest = self.call(&["rm", "--all", "--force", "--time", "0"]);
-        let _ended = until("the end of conmon", || {
-            process::reap_orphans();
-            lxcri_testkit::machine::Machine::processes().is_empty()
-        });
-        unmount_below(&self.dir);
-        remove_client_cgroups();
-    }
-}
-
-/// Podman and containerd mount below their directories and leave that to the next boot.
-fn unmount_below(dir: &Path) {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    for target in text.lines().rev().filter_map(|line| line.split(' ').nth(4)) {
-        if Path::new(target).starts_with(dir) {
-            let _result = rustix::mount::unmount(target, rustix::mount::UnmountFlags::DETACH);
-        }
-    }
-}
-
-/// The parents that Podman (`libpod_parent`) and containerd's shim (`default`) make for containers.
-/// Clients, not runtimes, own them; they go only when they are empty.
-fn remove_client_cgroups() {
-    for hierarchy in View::Hybrid.hierarchies() {
-        for name in ["libpod_parent/conmon", "libpod_parent", "default"] {
-            let _kept = fs::remove_dir(hierarchy.join(name));
-        }
+        self.podman.run(flags, &rootfs(self.room)?, words)
     }
 }
 
 fn podman_run(room: &Room) -> Verdict {
-    let podman = Podman::new(room)?;
+    let podman = Client::new(room)?;
     let finished =
         podman.run(&["--rm"], &["sh", "-c", "echo out; echo err >&2; exit 7"])?.exits(7)?;
     ensure_eq!(finished.stdout, "out\n", "standard output");
@@ -145,7 +88,7 @@ fn podman_run(room: &Room) -> Verdict {
 }
 
 fn podman_exec(room: &Room) -> Verdict {
-    let podman = Podman::new(room)?;
+    let podman = Client::new(room)?;
     let id = podman.run(&["--detach", "--name", "sleeper"], &["sleep", "1000"])?.ok()?.stdout;
     ensure!(id.trim().len() == 64, "id of the container: {id}");
     let finished = podman.call(&["exec", "sleeper", "sh", "-c", "echo in; exit 3"])?.exits(3)?;
@@ -160,7 +103,7 @@ fn podman_exec(room: &Room) -> Verdict {
 }
 
 fn podman_terminal(room: &Room) -> Verdict {
-    let podman = Podman::new(room)?;
+    let podman = Client::new(room)?;
     let finished =
         podman.run(&["--rm", "--tty"], &["sh", "-c", "tty; test -t 1 && echo terminal"])?.ok()?;
     ensure!(finished.stdout.contains("terminal"), "{finished}");
@@ -168,7 +111,7 @@ fn podman_terminal(room: &Room) -> Verdict {
 }
 
 fn podman_kill_and_rm(room: &Room) -> Verdict {
-    let podman = Podman::new(room)?;
+    let podman = Client::new(room)?;
     podman.run(&["--detach", "--name", "victim"], &["sleep", "1000"])?.ok()?;
     podman.call(&["kill", "--signal", "KILL", "victim"])?.ok()?;
     let waited = podman.call(&["wait", "victim"])?.ok()?;
@@ -181,7 +124,7 @@ fn podman_default_seccomp(room: &Room) -> Verdict {
     if !Path::new("/usr/share/containers/seccomp.json").exists() {
         skip!("Podman's default profile is not installed");
     }
-    let podman = Podman::new(room)?;
+    let podman = Client::new(room)?;
     let finished = podman.run(&["--rm"], &["grep", "Seccomp:", "/proc/self/status"])?.ok()?;
     ensure_eq!(finished.stdout, "Seccomp:\t2\n", "filter");
     Ok(())

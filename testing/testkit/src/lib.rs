@@ -11,6 +11,7 @@ pub mod guest;
 pub mod harness;
 pub mod machine;
 pub mod place;
+pub mod podman;
 pub mod process;
 pub mod random;
 pub mod room;

@@ -5,8 +5,9 @@
 //! several rules about one device and one kind of access the last counts, so the program asks the
 //! rules from last to first and strikes out each access that one of them allows.
 
-use super::devices::{Access, Rule};
-use super::resources::DeviceType;
+use super::devices::{Access, Rule, complete};
+use super::error::Result;
+use super::resources::{DeviceRule, DeviceType};
 
 /// One BPF instruction (kernel: `struct bpf_insn`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,20 @@ const MINOR: u8 = 5;
 
 const BLOCK_DEVICE: i32 = 1;
 const CHARACTER_DEVICE: i32 = 2;
+
+/// The program that [`super::Cgroup::apply`] attaches for the device rules of a configuration, as the
+/// bytes that bpf(2) takes.
+///
+/// # Errors
+/// When a rule is invalid.
+pub fn device_program(entries: &[DeviceRule]) -> Result<Vec<u8>> {
+    let bytes = |i: Instruction| {
+        let [low, high] = i.offset.to_ne_bytes();
+        let [a, b, c, d] = i.immediate.to_ne_bytes();
+        [i.code, i.registers, low, high, a, b, c, d]
+    };
+    Ok(program(&complete(entries)?).into_iter().flat_map(bytes).collect())
+}
 
 /// The program for `rules`; what no rule mentions is denied.
 pub(super) fn program(rules: &[Rule]) -> Vec<Instruction> {

@@ -42,6 +42,7 @@ use serde::{Deserialize, Serialize};
 
 pub use create::Created;
 pub use current::CurrentError;
+pub use device_bpf::device_program;
 pub use devices::{Access, DEFAULT_ALLOWED_DEVICES, Rule};
 pub use error::{Error, MissingBecause, Result};
 pub use layout::{Layout, LayoutKind};
