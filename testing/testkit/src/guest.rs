@@ -226,7 +226,7 @@ impl Guest {
         each: &mut dyn FnMut(&str),
         last: impl Fn(&str) -> Option<T>,
     ) -> Verdict<T> {
-        let end = Instant::now() + deadline;
+        let mut end = Instant::now() + deadline;
         let mut bytes = Vec::new();
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -246,6 +246,7 @@ impl Guest {
             }
             each(line);
             bytes.clear();
+            end = Instant::now() + deadline;
         }
     }
 

@@ -83,9 +83,18 @@ impl Machine {
                 .iter()
                 .any(|left| left.by.contains(&executor) && line.starts_with(left.entry))
         };
-        let new = after.lines.difference(&self.lines).filter(|line| !known(line));
+        // crun mounts cgroup2 anew, and the kernel takes the options of the newest mount for all of
+        // them: those of a whole machine's systemd are lost until its next start.
+        let remounted = |line: &&String| {
+            executor != Executor::Native
+                && line.starts_with("mount ")
+                && line.contains(" - cgroup2 ")
+        };
+        let other = |line: &&String| !known(line) && !remounted(line);
+        let new = after.lines.difference(&self.lines).filter(other);
         // A cgroup that is gone was somebody else's, and so was its removal: no runtime is told of it.
         let gone = self.lines.difference(&after.lines).filter(|line| !line.starts_with("cgroup "));
+        let gone = gone.filter(|line| !remounted(line));
         new.map(|line| format!("left behind: {line}"))
             .chain(gone.map(|line| format!("gone: {line}")))
             .collect()

@@ -145,12 +145,16 @@ fn script(tier: Tier, index: usize, count: usize) -> Verdict<String> {
         (PROGRAM, Runtime::program().to_string_lossy().into_owned()),
         ("XDG_CACHE_HOME", cache().to_string_lossy().into_owned()),
         ("HOME", "/root".to_owned()),
+        ("TMPDIR", "/scratch".to_owned()),
         ("RUST_BACKTRACE", "0".to_owned()),
     ];
     if let Ok(verbose) = std::env::var(crate::harness::VERBOSE) {
         variables.push((crate::harness::VERBOSE, verbose));
     }
-    let mut script = format!("cd {}\nexec env", quoted(&repository().to_string_lossy()));
+    // In memory: the disk is emulated. And not /tmp, where systemd forbids device nodes.
+    let scratch = "mkdir /scratch && mount -t tmpfs -o mode=1777 scratch /scratch";
+    let home = quoted(&repository().to_string_lossy());
+    let mut script = format!("{scratch} && cd {home} || exit 1\nexec env");
     for (name, value) in &variables {
         script.push_str(&format!(" {name}={}", quoted(value)));
     }

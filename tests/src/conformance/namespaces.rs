@@ -148,7 +148,16 @@ fn new_cgroup(room: &Room) -> Verdict {
     is_new(room, "cgroup")
 }
 
+/// user-mode-linux is built without.
+fn needs_time_namespaces() -> Verdict {
+    if !std::path::Path::new("/proc/self/ns/time").exists() {
+        skip!("this kernel has no time namespaces");
+    }
+    Ok(())
+}
+
 fn new_time(room: &Room) -> Verdict {
+    needs_time_namespaces()?;
     is_new(room, "time")
 }
 
@@ -232,6 +241,7 @@ fn join_user(room: &Room) -> Verdict {
 }
 
 fn join_time(room: &Room) -> Verdict {
+    needs_time_namespaces()?;
     is_joined(room, "time", &["--time", "--fork", "--kill-child"], "time_for_children")
 }
 
@@ -301,6 +311,7 @@ fn user_with_network(room: &Room) -> Verdict {
 }
 
 fn time_offsets(room: &Room) -> Verdict {
+    needs_time_namespaces()?;
     let mut bundle = room.script("cat /proc/self/timens_offsets; cut -d. -f1 /proc/uptime")?;
     bundle.namespace("time", None);
     bundle.set(
@@ -348,6 +359,7 @@ fn time_offsets_of_user(room: &Room) -> Verdict {
     if room.runtime.executor != Executor::Native {
         skip!("{} is not asked for the two together", room.runtime.executor);
     }
+    needs_time_namespaces()?;
     let mut bundle = room.script("cat /proc/self/timens_offsets")?;
     bundle.user_namespace(100_000, 65536)?.namespace("time", None);
     bundle.set("/linux/timeOffsets", json!({ "boottime": { "secs": 604_800, "nanosecs": 0 } }));

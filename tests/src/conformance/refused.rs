@@ -124,7 +124,7 @@ fn fields() -> Vec<Field> {
             "/linux/personality",
             json!({ "domain": "LINUX32" }),
             &["personality"],
-            "uname -m | grep -q 86$",
+            "grep -q 00000008 /proc/self/personality",
         ),
     ]
 }
