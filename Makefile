@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
-.PHONY: help quickstart build test check audit bench fuzz clean
+.PHONY: help quickstart build test guests check audit bench fuzz clean
 
 help:
 	@echo 'make quickstart   install what is missing, build, run a container (Debian, as root)'
 	@echo 'make build        the release program, at dist/proxmox-lxcri'
 	@echo 'make test         every test, on this machine, as root'
+	@echo 'make guests       build the machines that tests boot (once; `make test` does it, too)'
 	@echo 'make check        the fast loop: format, lints, unit tests, licences'
 	@echo 'make audit        known vulnerabilities of the dependencies (needs the network)'
 	@echo 'make bench        speed and size beside crun, runc and the kernel alone; ROUNDS=30, OURS=FILE'
@@ -25,9 +26,14 @@ build:
 	@install -m 755 target/$(TARGET)/release/proxmox-lxcri dist/proxmox-lxcri
 	@echo "built dist/proxmox-lxcri ($$(stat -c %s dist/proxmox-lxcri) bytes)"
 
-test: build
+test:
+	@testing/scripts/packages.sh build
 	@testing/scripts/packages.sh test
 	@testing/scripts/test.sh
+
+guests:
+	@testing/scripts/packages.sh test
+	@tests/guests/build.sh
 
 check:
 	@testing/scripts/packages.sh build

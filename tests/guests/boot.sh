@@ -75,7 +75,7 @@ boot_vm() {
     fi
     # To go on from the saved state takes the same devices, the same memory and the same QEMU.
     exec chroot "$tools" qemu-system-x86_64 -M q35 -accel tcg,thread=multi,tb-size=512 -cpu max \
-        -smp 2 -m 1536 -nodefaults -display none -no-reboot "${more[@]}" \
+        -smp 1 -m 1536 -nodefaults -display none -no-reboot "${more[@]}" \
         -chardev $agent -serial chardev:agent \
         -drive file=$disk,format=qcow2,if=none,id=disk,cache=unsafe \
         -device virtio-blk-pci,drive=disk -device virtio-rng-pci \

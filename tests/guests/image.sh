@@ -35,7 +35,7 @@ find "$tree/etc/apparmor.d" -mindepth 1 -maxdepth 1 ! -name abstractions ! -name
 echo guest >"$tree/etc/hostname"
 printf '127.0.0.1 localhost guest\n' >"$tree/etc/hosts"
 printf 'root:100000:65536\n' | tee "$tree/etc/subuid" >"$tree/etc/subgid"
-printf '%s\n' 9p 9pnet_virtio overlay loop fuse veth bridge zfs >"$tree/etc/modules-load.d/guest.conf"
+printf '%s\n' 9p 9pnet_virtio overlay loop fuse veth bridge bfq zfs >"$tree/etc/modules-load.d/guest.conf"
 
 # Drivers for hardware that no guest has are most of the modules.
 for modules in "$tools/lib/modules/$kernel" "$tools/usr/lib/uml/modules/$uml"; do

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::process::output_of;
 use crate::runtime::repository;
@@ -10,11 +11,17 @@ use crate::verdict::Context;
 use crate::verdict::Stop;
 use crate::verdict::Verdict;
 
+/// Names a root file system that is there already: a guest uses the host's.
+pub const ROOT: &str = "LXCRI_DEBIAN_ROOT";
+
 /// The root file system, made once and kept in the cache. It is shared by tests: mount it read-only.
 ///
 /// # Errors
 /// A skip with the script's words when it cannot be made, for instance without network.
 pub fn root() -> Verdict<PathBuf> {
+    if let Some(made) = std::env::var_os(ROOT) {
+        return Ok(PathBuf::from(made));
+    }
     let script = repository().join("testing/scripts/debian-root.sh");
     script_output(&script).map_err(|stop| Stop::Skipped(stop.to_string()))
 }
@@ -24,8 +31,10 @@ pub fn root() -> Verdict<PathBuf> {
 /// # Errors
 /// A skip with the script's words when they cannot be fetched.
 pub fn peers() -> Verdict<PathBuf> {
-    let script = repository().join("testing/scripts/peers.sh");
-    script_output(&script).map_err(|stop| Stop::Skipped(stop.to_string()))
+    static FOUND: OnceLock<Verdict<PathBuf>> = OnceLock::new();
+    let script = || repository().join("testing/scripts/peers.sh");
+    let found = FOUND.get_or_init(|| script_output(&script()));
+    found.clone().map_err(|stop| Stop::Skipped(stop.to_string()))
 }
 
 /// The directory whose name a script prints as its last line.

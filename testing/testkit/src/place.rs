@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use crate::debian;
 use crate::guest::Guest;
 use crate::guest::Share;
 use crate::guest::Tier;
@@ -148,6 +149,9 @@ fn script(tier: Tier, index: usize, count: usize) -> Verdict<String> {
         ("TMPDIR", "/scratch".to_owned()),
         ("RUST_BACKTRACE", "0".to_owned()),
     ];
+    if let Ok(root) = debian::root() {
+        variables.push((debian::ROOT, root.to_string_lossy().into_owned()));
+    }
     if let Ok(verbose) = std::env::var(crate::harness::VERBOSE) {
         variables.push((crate::harness::VERBOSE, verbose));
     }
