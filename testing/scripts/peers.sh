@@ -75,7 +75,7 @@ done
 rm -rf "$work/apt"
 complete "$work" "$final"
 for program in crun runc; do
-    "$final/bin/$program" --version >/dev/null || die "$final/bin/$program does not start"
+    "$final/bin/$program" --version >/dev/null || { rm -rf "$final"; die "$program does not start"; }
 done
 report_version
 echo "$final"

@@ -25,7 +25,7 @@ fi
 testing/scripts/peers.sh >>"$log" || echo 'test: no peers: the tests that need crun skip' >&2
 testing/scripts/debian-root.sh >>"$log" || echo 'test: no Debian root: its tests skip' >&2
 
-testing/scripts/fail-points.sh || exit 1
+testing/scripts/fail-points.sh || { kill "$guests"; exit 1; }
 cargo test --locked --workspace --no-run --quiet || true # what does not compile is reported below
 # Without guests their tests fail, and say why.
 wait "$guests" || echo 'test: there are no guests: their tests fail' >&2
@@ -35,6 +35,9 @@ echo "everything is built after $SECONDS s"
 start=$SECONDS
 cargo test --locked --workspace --no-fail-fast "$@" 2>&1 | tee -a "$log" |
     grep --line-buffered -E '^(error|warning: unused)|^(running [1-9])|Running|FAILED|^SKIP |panicked|^test result: F|could not compile|nothing left, compared|^(fail points|random kills)'
+status=${PIPESTATUS[0]}
 echo "cargo test ended after $((SECONDS - start)) s; the whole output is in $log"
 
-cargo run --locked --quiet -p lxcri-tests --bin test-summary -- "$log" tests/skips.toml
+cargo run --locked --quiet -p lxcri-tests --bin test-summary -- "$log" tests/skips.toml || exit 1
+# Whatever the sum overlooks.
+[ "$status" = 0 ] || { echo "test: cargo test failed with $status" >&2; exit 1; }

@@ -36,7 +36,8 @@ for word in "$@"; do
     save=*) save=1 ;;
     ro:* | rw:*)
         mkdir "$tools/mnt/share/$number"
-        mount --rbind "${word#*:}" "$tools/mnt/share/$number"
+        # Not recursive: what is mounted below would stay writable.
+        mount --bind "${word#*:}" "$tools/mnt/share/$number"
         [ "${word%%:*}" = rw ] || mount -o remount,bind,ro "$tools/mnt/share/$number"
         number=$((number + 1))
         ;;

@@ -19,13 +19,12 @@ NEEDED_MEMORY=3 # GiB available: a guest's and the compiler's
 
 guests=$cache/guests
 key() { cat "$@" | sha256sum | cut -c1-16; }
-here_all() { local f; for f in "$@"; do echo "$here/$f"; done; }
 
-tools=$guests/tools-$(key $(here_all tools.sh tools.packages))
-root=$guests/root-$(key $(here_all root.sh root.packages))
-zfs=$guests/zfs-$(key $(here_all zfs.sh) <(echo "$tools"))
-image=$guests/image-$(key $(here_all image.sh boot.sh files/*) <(echo "$root $zfs"))
-ready=$guests/ready-$(key $(here_all ready.sh) <(echo "$image"))
+tools=$guests/tools-$(key "$here"/{tools.sh,tools.packages,files/xstate.c} <(echo "$SUITE"))
+root=$guests/root-$(key "$here"/{root.sh,root.packages} <(echo "$SUITE"))
+zfs=$guests/zfs-$(key "$here/zfs.sh" <(echo "$tools"))
+image=$guests/image-$(key "$here"/{image.sh,boot.sh} "$here"/files/* <(echo "$root $zfs"))
+ready=$guests/ready-$(key "$here/ready.sh" <(echo "$image"))
 
 # What was used lately stays; the rest of earlier versions goes after a week.
 touch_used() { touch -c "$tools" "$root" "$zfs" "$image" "$ready"; }
@@ -33,7 +32,7 @@ prune() {
     find "$guests" -mindepth 1 -maxdepth 1 -name '*-*' -mtime +7 -exec rm -rf {} + 2>/dev/null || true
 }
 
-if [ -e "$ready" ]; then
+if [ -e "$ready" ] && [ -e "$tools" ]; then
     touch_used
     echo "$ready"
     exit 0
@@ -93,12 +92,13 @@ finish() {
 
 step() { begin "$1" "$2"; finish "$1" "$2"; }
 
-if [ ! -e "$ready" ]; then
+if [ ! -e "$ready" ] || [ ! -e "$tools" ]; then
     enough
     # The two trees come from the network and the package manager: side by side they take less.
     begin tools "$tools"
     begin root "$root"
-    trap 'kill "${running[@]}" 2>/dev/null || true; rm -rf "$guests"/.half-built.*' EXIT
+    # unshare(1) takes SIGKILL alone, and takes its whole namespace with it.
+    trap 'kill -KILL "${running[@]}" 2>/dev/null || true; wait; rm -rf "$guests"/.half-built.*' EXIT
     finish tools "$tools"
     finish root "$root"
     step zfs "$zfs"

@@ -87,7 +87,9 @@ offset=$(LC_ALL=C grep -abo -m 1 -P '\x28\xb5\x2f\xfd' "$vmlinuz" | head -n 1 | 
 [ -n "$offset" ] || die "$vmlinuz is not compressed by zstd"
 # zstd complains of what follows the kernel, after it has written all of it.
 tail -c +"$((offset + 1))" "$vmlinuz" | chroot "$tools" zstd -dcq >"$work/result/vmlinux" 2>/dev/null || true
-[ "$(head -c 4 "$work/result/vmlinux")" = "$(printf '\177ELF')" ] || die "cannot unpack $vmlinuz"
+# Its section headers are the last thing in it.
+chroot "$tools" readelf -SW /mnt/result/vmlinux >"$work/sections" 2>&1 &&
+    ! grep -qi 'error\|warning' "$work/sections" || die "cannot unpack $vmlinuz"
 
 truncate -s 4G "$work/result/guest.img"
 chroot "$tools" mkfs.ext4 -q -F -O ^has_journal -d /mnt/tree /mnt/result/guest.img

@@ -19,6 +19,7 @@ use crate::runtime::PROGRAM;
 use crate::runtime::Runtime;
 use crate::runtime::repository;
 use crate::verdict::Context;
+use crate::verdict::Stop;
 use crate::verdict::Verdict;
 use crate::view::View;
 
@@ -28,6 +29,9 @@ const INSIDE: &str = "LXCRI_TEST_TIER";
 const SHARD: &str = "LXCRI_TEST_SHARD";
 /// How long a guest may be silent: the slowest test takes this long in emulation.
 const SILENCE: Duration = Duration::from_secs(300);
+
+/// MiB of memory for one guest: its own, and the emulator's.
+const MEMORY: usize = 2048;
 
 /// Where a test program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +78,11 @@ impl Place {
     /// processors, each with a part of the tests. Everything they print is printed.
     #[must_use]
     pub fn run_in_guests(tier: Tier) -> ExitCode {
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let codes: Vec<i32> = std::thread::scope(|scope| {
+        let count = match guests_that_fit() {
+            Ok(count) => count,
+            Err(stop) => return ExitCode::from(failed(tier, &stop.to_string())),
+        };
+        let codes: Vec<u8> = std::thread::scope(|scope| {
             let guests: Vec<_> =
                 (0..count).map(|index| scope.spawn(move || in_guest(tier, index, count))).collect();
             guests.into_iter().map(|guest| guest.join().unwrap_or(101)).collect()
@@ -93,20 +100,47 @@ impl fmt::Display for Place {
     }
 }
 
+/// As many guests as the machine has processors and memory for.
+fn guests_that_fit() -> Verdict<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kilobytes: usize = line
+        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+        .context("MemAvailable")?;
+    let available = kilobytes / 1024;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    match (available / MEMORY).min(processors) {
+        0 => Err(Stop::Failed(format!(
+            "{available} MiB of memory are available, a guest needs {MEMORY} MiB"
+        ))),
+        count => Ok(count),
+    }
+}
+
 /// Runs this program's part `index` of `count` in a guest and returns its exit code.
-fn in_guest(tier: Tier, index: usize, count: usize) -> i32 {
+fn in_guest(tier: Tier, index: usize, count: usize) -> u8 {
+    let mut has_result = false;
     let ran = (|| {
         let shares = shares()?;
         let shares: Vec<Share<'_>> = shares.iter().map(|path| Share::ReadOnly(path)).collect();
         let mut guest = Guest::boot(tier, &shares)?;
-        guest.stream(SILENCE, &script(tier, index, count)?, &mut print)
+        guest.stream(SILENCE, &script(tier, index, count)?, &mut |line| {
+            has_result |= line.starts_with("test result: ");
+            print(line);
+        })
     })();
-    ran.unwrap_or_else(|stop| {
-        // The form of a failed test, so that the sum over all programs counts it.
-        print(&format!("test {tier}::guest ... FAILED\n{stop}"));
-        print("test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
-        101
-    })
+    match ran {
+        Ok(code) if has_result => u8::try_from(code).unwrap_or(101),
+        Ok(code) => failed(tier, &format!("the tests ended with exit code {code} and no result")),
+        Err(stop) => failed(tier, &stop.to_string()),
+    }
+}
+
+/// Prints a failure in the form of a failed test, so that the sum over all programs counts it.
+fn failed(tier: Tier, why: &str) -> u8 {
+    print(&format!("test {tier}::guest ... FAILED\n{why}"));
+    print("test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
+    101
 }
 
 /// One line at a time: guests print side by side.

@@ -96,8 +96,12 @@ pub(crate) fn remove(room: &RoomFile) -> Result<(), NativeError> {
     }
 }
 
-/// An empty cgroup can go without systemd, which then drops the scope by itself.
+/// An empty cgroup can go without systemd, which then drops the scope by itself. A unit of this name
+/// whose cgroup is elsewhere (in another slice) is somebody else's.
 fn stop(unit: &Unit, cgroup: &Cgroup) -> Result<(), NativeError> {
+    if !cgroup.path().exists() {
+        return Ok(cgroup.remove()?);
+    }
     if let Err(error) = Manager::connect().and_then(|mut manager| manager.stop(unit)) {
         log::warn!("systemd does not stop {}: {error}", unit.name());
     }

@@ -12,9 +12,12 @@ use crate::scope;
 impl Update for Native {
     fn update(&self, container: &Container, resources: &Resources) -> Result<(), Error> {
         let room = RoomFile::read(&container.entry)?;
+        // What is refused is refused before anything is changed, which the cgroup looks after; then
+        // systemd is told, which would reset the limits otherwise.
+        room.cgroup.update(resources).map_err(NativeError::from)?;
         if let Some(unit) = &room.unit {
             scope::update(unit, &room.cgroup, resources)?;
         }
-        Ok(room.cgroup.update(resources).map_err(NativeError::from)?)
+        Ok(())
     }
 }

@@ -154,7 +154,8 @@ impl Entry {
         let path = self.file(LOCK);
         let file = new_lock_file(&path).map_err(StoreError::io("make", &path))?;
         let lock = match Lock::wait(&self.id, file, &path, Duration::ZERO) {
-            Err(StoreError::Busy { .. }) => return Err(taken()),
+            // Not found: whoever deletes the container of this id has just removed the lock.
+            Err(StoreError::Busy { .. } | StoreError::NotFound { .. }) => return Err(taken()),
             result => result?,
         };
         // Two may have found it blank, and the other may be done by now.
@@ -208,12 +209,22 @@ impl Entry {
         Step::DeleteRecord.reached();
         present(remove_file(self.file(LOCK)))?;
         match present(remove_dir(&self.path)) {
-            // Somebody who waited for the lock made it anew.
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                present(remove_dir_all(&self.path)).map(drop)
-            }
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => self.remove_blank(),
             result => result.map(drop),
         }
+    }
+
+    /// Somebody made the lock anew after ours was removed: one who had waited for it to delete the
+    /// container, too, or one who makes the next container of this id. What is locked is theirs.
+    fn remove_blank(&self) -> io::Result<()> {
+        let path = self.file(LOCK);
+        let Some(file) = present(new_lock_file(&path))? else { return Ok(()) };
+        let Ok(_lock) = Lock::wait(&self.id, file, &path, Duration::ZERO) else { return Ok(()) };
+        if self.is_blank() {
+            present(remove_file(&path))?;
+            present(remove_dir(&self.path))?;
+        }
+        Ok(())
     }
 }
 
