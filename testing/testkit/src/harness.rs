@@ -61,7 +61,12 @@ pub fn main(place: Place, tests: Vec<Test>) -> ExitCode {
         && place.is_elsewhere()
         && !arguments.list
     {
-        return Place::run_in_guests(tier);
+        let is_asked = |test: &&Test| match &arguments.filter {
+            Some(name) if arguments.exact => test.name == *name,
+            Some(part) => test.name.contains(part),
+            None => true,
+        };
+        return Place::run_in_guests(tier, tests.iter().filter(is_asked).count());
     }
     // The comparison before and after is exact because nothing else of ours runs meanwhile.
     arguments.test_threads = Some(1);

@@ -75,11 +75,12 @@ impl Place {
     }
 
     /// Runs this program, with its arguments, in guests of the tier: as many as the machine has
-    /// processors, each with a part of the tests. Everything they print is printed.
+    /// processors, each with a part of the tests, but no more than `tests`. Everything they print is
+    /// printed.
     #[must_use]
-    pub fn run_in_guests(tier: Tier) -> ExitCode {
+    pub fn run_in_guests(tier: Tier, tests: usize) -> ExitCode {
         let count = match guests_that_fit() {
-            Ok(count) => count,
+            Ok(count) => count.min(tests.max(1)),
             Err(stop) => return ExitCode::from(failed(tier, &stop.to_string())),
         };
         let codes: Vec<u8> = std::thread::scope(|scope| {
