@@ -12,14 +12,12 @@ use lxcri_testkit::Finished;
 use lxcri_testkit::Guest;
 use lxcri_testkit::Place;
 use lxcri_testkit::Room;
-use lxcri_testkit::Runtime;
 use lxcri_testkit::Stop;
 use lxcri_testkit::Tier;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::View;
 use lxcri_testkit::ensure;
 use lxcri_testkit::guest::Share;
-use lxcri_testkit::harness;
 use lxcri_testkit::process::Started;
 use lxcri_testkit::runtime::repository;
 
@@ -37,11 +35,7 @@ const SOON: Duration = Duration::from_secs(60);
 /// The test program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let tests = CASES
-        .iter()
-        .map(|case| registry::test("native", *case, |_dir| Ok(Runtime::native())))
-        .collect();
-    harness::main(Place::Host(View::Hybrid), tests)
+    registry::main(Place::Host(View::Hybrid), CASES)
 }
 
 fn say(guest: &mut Guest, script: &str) -> Verdict<String> {

@@ -1,7 +1,12 @@
 //! Tests under names.
 
+use std::process::ExitCode;
+
+use lxcri_testkit::Place;
 use lxcri_testkit::Room;
+use lxcri_testkit::Runtime;
 use lxcri_testkit::Verdict;
+use lxcri_testkit::harness;
 use lxcri_testkit::harness::RuntimeMaker;
 use lxcri_testkit::harness::Test;
 
@@ -28,6 +33,12 @@ macro_rules! cases {
 }
 
 pub(crate) use cases;
+
+/// A test program in one place: every case of a list, with the built-in backend at hand.
+pub fn main(place: Place, cases: &[Case]) -> ExitCode {
+    let tests = cases.iter().map(|case| test("native", *case, |_dir| Ok(Runtime::native())));
+    harness::main(place, tests.collect())
+}
 
 /// The test of a case against one runtime, named `PREFIX::topic::what`.
 pub fn test(prefix: &str, case: Case, runtime: RuntimeMaker) -> Test {

@@ -5,11 +5,9 @@ use std::process::ExitCode;
 
 use lxcri_testkit::Place;
 use lxcri_testkit::Room;
-use lxcri_testkit::Runtime;
 use lxcri_testkit::Tier;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
-use lxcri_testkit::harness;
 use lxcri_testkit::verdict::Context;
 
 use crate::registry;
@@ -20,11 +18,7 @@ cases!("vm": zfs_life, criu_check);
 /// The test program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let tests = CASES
-        .iter()
-        .map(|case| registry::test("native", *case, |_dir| Ok(Runtime::native())))
-        .collect();
-    harness::main(Place::Guest(Tier::Vm), tests)
+    registry::main(Place::Guest(Tier::Vm), CASES)
 }
 
 /// Runs a script that has to work and returns what it printed.

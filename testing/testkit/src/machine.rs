@@ -85,16 +85,17 @@ impl Machine {
         };
         // crun mounts cgroup2 anew, and the kernel takes the options of the newest mount for all of
         // them: those of a whole machine's systemd are lost until its next start.
-        let remounted = |line: &&String| {
+        let remounted = |line: &str, others: &BTreeSet<String>| {
+            let same =
+                line.split_once(" - cgroup2 ").map(|(mount, _)| format!("{mount} - cgroup2 "));
             executor != Executor::Native
-                && line.starts_with("mount ")
-                && line.contains(" - cgroup2 ")
+                && same.is_some_and(|same| others.iter().any(|other| other.starts_with(&same)))
         };
-        let other = |line: &&String| !known(line) && !remounted(line);
+        let other = |line: &&String| !known(line) && !remounted(line, &self.lines);
         let new = after.lines.difference(&self.lines).filter(other);
         // A cgroup that is gone was somebody else's, and so was its removal: no runtime is told of it.
         let gone = self.lines.difference(&after.lines).filter(|line| !line.starts_with("cgroup "));
-        let gone = gone.filter(|line| !remounted(line));
+        let gone = gone.filter(|line| !remounted(line, &after.lines));
         new.map(|line| format!("left behind: {line}"))
             .chain(gone.map(|line| format!("gone: {line}")))
             .collect()
@@ -312,6 +313,18 @@ mod tests {
             ["left behind: cgroup /a/b", "gone: mount 2"]
         );
         assert!(before.difference(&before, Executor::Native).is_empty());
+    }
+
+    #[test]
+    fn only_the_options_of_a_cgroup_mount_may_change() {
+        let before = machine(&["mount 7 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate"]);
+        let after = machine(&[
+            "mount 7 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
+            "mount 8 / /b/rootfs/sys/fs/cgroup rw - cgroup2 cgroup2 rw",
+        ]);
+        let left = "left behind: mount 8 / /b/rootfs/sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        assert_eq!(before.difference(&after, Executor::Crun), [left]);
+        assert_eq!(before.difference(&after, Executor::Native).len(), 3);
     }
 
     #[test]

@@ -251,6 +251,20 @@ mod tests {
         (dir, entry, lock)
     }
 
+    /// What a delete finds once it has removed the lock: the next container of the id, or only the
+    /// lock of another who waited to delete.
+    #[test]
+    fn a_delete_leaves_the_next_container_alone() {
+        let (_dir, entry, lock) = entry();
+        entry.write("native.json", b"{}").unwrap();
+        drop(lock);
+        entry.remove_blank().unwrap();
+        assert!(entry.file("native.json").exists() && entry.file(LOCK).exists());
+        remove_file(entry.file("native.json")).unwrap();
+        entry.remove_blank().unwrap();
+        assert!(!entry.path().exists());
+    }
+
     #[test]
     fn a_damaged_file_is_named() {
         let (_dir, entry, _lock) = entry();
