@@ -255,7 +255,7 @@ impl Guest {
         let console = std::fs::read(self.console.path()).unwrap_or_default();
         let console = String::from_utf8_lossy(&console);
         let lines: Vec<&str> = console.lines().collect();
-        let end = lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n  ");
+        let end = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n  ");
         Stop::Failed(format!(
             "the {} guest is lost: {why}; its console ends with\n  {end}",
             self.tier
