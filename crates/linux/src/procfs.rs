@@ -115,6 +115,16 @@ impl Proc {
         parse_cgroups(&bytes).map_err(|reason| Error::Format { path, reason: reason.into() })
     }
 
+    /// The name of what a process executes, at most 15 bytes; a process can give itself another
+    /// (proc_pid_comm(5)).
+    ///
+    /// # Errors
+    /// [`Error::NoProcess`] and the rest of [`Error`].
+    pub fn command_name(&self, pid: i32) -> Result<Vec<u8>, Error> {
+        let bytes = self.read_of(pid, &format!("{pid}/comm"))?;
+        Ok(bytes.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(bytes))
+    }
+
     /// Identifies this boot: 36 characters, hexadecimal digits and dashes.
     ///
     /// # Errors

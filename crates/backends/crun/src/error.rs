@@ -81,6 +81,9 @@ pub(crate) enum CrunError {
     /// Its cgroup cannot be read.
     #[error(transparent)]
     Cgroup(#[from] lxcri_linux::cgroup::Error),
+    /// The kernel's word on a process.
+    #[error(transparent)]
+    Proc(#[from] lxcri_linux::procfs::Error),
     /// The terminal's master did not reach its receiver.
     #[error("cannot hand over the terminal: {0}")]
     Terminal(#[from] lxcri_linux::pty::Error),

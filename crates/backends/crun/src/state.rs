@@ -4,6 +4,7 @@
 use lxcri_core::backend::{Container, Observed};
 use lxcri_core::error::Error;
 use lxcri_core::lifecycle::Status;
+use lxcri_linux::procfs::{self, Proc};
 use serde::Deserialize;
 
 use crate::Crun;
@@ -24,6 +25,10 @@ pub(crate) fn observe(room: &Crun, container: &Container) -> Result<Observed, Er
         Some(status) => status,
         None => by_program(room, container, &part)?,
     };
+    let status = match status {
+        Status::Created if has_begun(&part, init.pid)? => Status::Running,
+        status => status,
+    };
     Ok(if status.has_process() { Observed { status, process: Some(init) } } else { stopped })
 }
 
@@ -34,6 +39,22 @@ fn by_kernel(container: &Container, part: &Part) -> Result<Option<Status>, CrunE
     }
     let held = part::is_held(&container.entry);
     Ok(Some(if held { Status::Created } else { Status::Running }))
+}
+
+/// Whether init runs the user's program, whatever the driven program says: runc and youki go by a
+/// fifo that their `start` removes last. Was that killed before, they call the container created,
+/// and a second `start` waits for ever. Until then their inits are called `runc:[2:INIT]` and the
+/// like, as no fresh program is.
+fn has_begun(part: &Part, pid: i32) -> Result<bool, CrunError> {
+    let name = name_of(&part.program);
+    let Some(own) = ["runc", "youki"].into_iter().find(|known| name.starts_with(known)) else {
+        return Ok(false);
+    };
+    match Proc::open()?.command_name(pid) {
+        Ok(command) => Ok(!command.starts_with(format!("{own}:[").as_bytes())),
+        Err(procfs::Error::NoProcess(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The part of the program's answer that is needed.

@@ -274,6 +274,30 @@ fn an_init_that_was_killed_is_seen_as_stopped() {
     assert_nothing_left(&place, &id);
 }
 
+/// What a `runc start` leaves that is killed in its last step: the fifo is still there.
+#[test]
+fn a_start_that_was_cut_off_has_begun() {
+    let Some(place) = place() else { return };
+    let runtime = place.runtime();
+    let (id, bundle) = (id("cut-off"), Bundle::new(&["sleep", "1000"]));
+    runtime.create(options(&id, &bundle)).unwrap();
+    assert_eq!(runtime.state(&id).unwrap().status, Status::Created);
+    finish(runtime.start(&id).unwrap());
+    wait_for(&runtime, &id, Status::Running);
+    let own = place.root().join(id.as_str()).join("runtime").join(id.as_str());
+    let made = Command::new("mkfifo").arg(own.join("exec.fifo")).status().unwrap();
+    assert!(made.success());
+    let mut program = Command::new("runc");
+    program.arg("--root").arg(own.parent().unwrap());
+    let said = program.args(["state", id.as_str()]).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("\"created\""), "this runc knows better: {said}");
+    assert_eq!(runtime.state(&id).unwrap().status, Status::Running);
+    assert!(runtime.start(&id).is_err(), "it would wait for ever");
+    runtime.delete(&id, true).unwrap();
+    assert_nothing_left(&place, &id);
+}
+
 #[test]
 fn an_update_reaches_the_kernel() {
     let Some(place) = place() else { return };
