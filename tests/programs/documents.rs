@@ -28,6 +28,7 @@ fn coverage() {
 #[test]
 fn configuration() {
     let sections = ROOMS.iter().filter_map(|room| room.section.copied());
+    let sections = sections.chain(lxcri_images::settings::SECTIONS);
     let schema = Schema::new(sections, ROOMS.iter().map(|room| room.name));
     is_current("config.md", &schema.map(|schema| schema.to_markdown()).unwrap_or_default());
 }

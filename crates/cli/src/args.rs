@@ -1,14 +1,17 @@
 //! The words of the command line: options that stand before the command, and which command it is.
 //! Each command's own options stand in its file below [`crate::commands`].
 
+mod form;
+pub(crate) mod image_form;
+
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use lxcri_core::config::Override;
 
-use crate::commands::{self, VERBS, Verb};
+use crate::commands::{self, IMAGE_VERBS, VERBS, Verb};
 
 /// What `--version` prints after the program's name. Docker and Podman read these lines as runc
 /// writes them: `NAME version V`, then `spec: V`.
@@ -108,10 +111,12 @@ impl Call {
     /// # Errors
     /// What clap has to say: a mistake of the user, or the help that was asked for.
     pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let matches = command().try_get_matches_from(argv)?;
+        let argv: Vec<OsString> = argv.into_iter().collect();
+        let verbs = || verbs(wants_image(&argv));
+        let matches = tree(verbs()).try_get_matches_from(&argv)?;
         let options = Options::from_arg_matches(&matches)?;
         let (name, own) = matches.subcommand().ok_or_else(missing)?;
-        let verb = VERBS.iter().find(|verb| verb.name == name).ok_or_else(missing)?;
+        let verb = verbs().find(|verb| verb.name == name).ok_or_else(missing)?;
         Ok(Self { options, verb, matches: own.clone() })
     }
 }
@@ -120,8 +125,38 @@ fn missing() -> clap::Error {
     command().error(clap::error::ErrorKind::MissingSubcommand, "a command is missing")
 }
 
-/// The whole tree of words. What a command takes is built only when that command is used.
+/// Whether a command that has two forms is meant in the one about images.
+fn wants_image(argv: &[OsString]) -> bool {
+    // Clients of runc call little else: nothing is looked at for them.
+    if !argv.iter().any(|word| IMAGE_VERBS.iter().any(|verb| word == verb.name)) {
+        return false;
+    }
+    let global = Options::augment_args(Command::new("global"));
+    let forms = |name: &str| {
+        let of = |verbs: &[Verb]| {
+            let verb = verbs.iter().find(|verb| verb.name == name)?;
+            Some((verb.define)(Command::new("form")))
+        };
+        Some((of(VERBS)?, of(IMAGE_VERBS)?))
+    };
+    form::is_image(argv, &global, forms, Path::new("."))
+}
+
+/// All commands, those with two forms in the form that is meant.
+fn verbs(image: bool) -> impl Iterator<Item = &'static Verb> {
+    VERBS.iter().map(move |verb| {
+        let other = || IMAGE_VERBS.iter().find(|other| other.name == verb.name);
+        image.then(other).flatten().unwrap_or(verb)
+    })
+}
+
+/// The whole tree of words, for help and completion.
 pub(crate) fn command() -> Command {
+    tree(verbs(true))
+}
+
+/// The whole tree of words. What a command takes is built only when that command is used.
+fn tree(verbs: impl Iterator<Item = &'static Verb>) -> Command {
     let version = Arg::new("version")
         .short('v')
         .short_alias('V')
@@ -139,7 +174,7 @@ pub(crate) fn command() -> Command {
         .subcommand_value_name("COMMAND")
         .subcommand_help_heading("Commands")
         .after_help(commands::EXAMPLES);
-    VERBS.iter().fold(command, |command, verb| {
+    verbs.fold(command, |command, verb| {
         command.subcommand(Command::new(verb.name).about(verb.about).defer(verb.define))
     })
 }

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
         message: String,
         /// What the user can do, a line each.
         hints: Vec<String>,
+        /// The exit code, where it is not the command's usual one.
+        code: Option<u8>,
     },
     /// Nobody reads our output any more, so there is nobody to tell.
     NobodyReads,
@@ -29,7 +31,28 @@ pub(crate) enum Failure {
 impl Failure {
     /// A failure in our own words.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self::Told { message: plain(&message.into()), hints: Vec::new() }
+        Self::Told { message: plain(&message.into()), hints: Vec::new(), code: None }
+    }
+
+    /// A mistake in the words of the command line that clap cannot see.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(message).code(2)
+    }
+
+    /// The same with an exit code of its own.
+    pub(crate) fn code(mut self, wanted: u8) -> Self {
+        if let Self::Told { code, .. } = &mut self {
+            *code = Some(wanted);
+        }
+        self
+    }
+
+    /// The line that is told.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Told { message, .. } => message,
+            Self::NobodyReads => "",
+        }
     }
 
     /// The same with one more hint.
@@ -53,7 +76,7 @@ impl Failure {
 
     /// Tells it; `code` is what the command exits with.
     pub(crate) fn report(&self, code: u8) -> ExitCode {
-        let Self::Told { message, hints } = self else {
+        let Self::Told { message, hints, code: own } = self else {
             return ExitCode::from(BROKEN_PIPE);
         };
         if log::max_level() == log::LevelFilter::Off {
@@ -63,15 +86,43 @@ impl Failure {
         for hint in hints {
             output::hint(hint);
         }
-        ExitCode::from(code)
+        ExitCode::from(own.unwrap_or(code))
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Told { message: plain(&chain(&error)), hints: error.hints() }
+        Self::Told { message: plain(&chain(&error)), hints: error.hints(), code: None }
     }
 }
+
+macro_rules! told {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let hints = error.hints();
+                Self::Told { message: plain(&chain(&error)), hints, code: None }
+            }
+        })+
+    };
+}
+
+told!(
+    lxcri_images::archive::ArchiveError,
+    lxcri_images::container::ContainerError,
+    lxcri_images::layer::CacheError,
+    lxcri_images::library::BringError,
+    lxcri_images::library::TidyError,
+    lxcri_images::push::PushError,
+    lxcri_images::reference::InvalidReference,
+    lxcri_images::reference::InvalidSource,
+    lxcri_images::registries::LookupError,
+    lxcri_images::registries::RegistriesError,
+    lxcri_images::registry::Error,
+    lxcri_images::rootfs::RootfsError,
+    lxcri_images::spec::SpecError,
+    lxcri_images::store::StoreError,
+);
 
 /// The kernel's answers in the words clients know from runc: `no such file or directory`, not
 /// `No such file or directory (os error 2)`.

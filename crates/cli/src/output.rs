@@ -19,6 +19,15 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
+/// Hands standard output to whoever writes a stream of data to it.
+pub(crate) fn stream(
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    write(&mut stdout)?;
+    stdout.flush().map_err(Failure::of("standard output"))
+}
+
 /// One line of data, without anything a terminal would obey.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     data(format!("{}\n", printable(text)).as_bytes())
@@ -52,6 +61,12 @@ pub(crate) fn hint(text: &str) {
 /// A remark for people that is no message of the log.
 pub(crate) fn note(text: &str) {
     say("note", text);
+}
+
+/// What long work has done, a line each.
+pub(crate) fn progress(line: &str) {
+    // As in `say`.
+    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 
 /// An error from before there was a log.

@@ -48,6 +48,7 @@ impl Program {
         inherited: u32,
     ) -> Result<Self, Failure> {
         let sections = ROOMS.iter().filter_map(|room| room.section.copied());
+        let sections = sections.chain(lxcri_images::settings::SECTIONS);
         let schema = Schema::new(sections, ROOMS.iter().map(|room| room.name))
             .map_err(Failure::of("configuration"))?;
         let sources = Sources::of_this_process(options.config.clone(), options.overrides());

@@ -45,6 +45,25 @@ fn digits(text: &str) -> Option<u128> {
     plain.then(|| text.parse().ok())?
 }
 
+/// Bytes as people read them: three digits or so and a unit, `1.5 MiB`.
+pub(crate) fn people(bytes: u64) -> String {
+    const NAMES: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // Exact enough: what is printed has one digit after the point.
+    #[expect(clippy::cast_precision_loss)]
+    let mut amount = bytes as f64;
+    let mut unit = NAMES[0];
+    for name in NAMES {
+        (amount, unit) = (amount / 1024.0, name);
+        if amount < 1024.0 {
+            break;
+        }
+    }
+    format!("{amount:.1} {unit}")
+}
+
 /// Like [`bytes`], where 0 would change nothing: the kernel is never told, as with runc.
 pub(crate) fn limit(text: &str) -> Result<i64, String> {
     match bytes(text)? {
@@ -80,6 +99,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         rest = tail;
     }
     if total == 0 { Err(problem()) } else { Ok(Duration::from_nanos(total)) }
+}
+
+/// Like [`duration`], where `0s` means at once.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
 #[cfg(test)]

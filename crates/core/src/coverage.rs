@@ -109,6 +109,12 @@ impl Coverage {
         Self { rows }
     }
 
+    /// Whether a field has its effect.
+    pub fn applies(&self, path: &str) -> bool {
+        let row = self.rows.iter().find(|row| row.path == path);
+        row.is_some_and(|row| matches!(row.treatment, Treatment::Applied { .. }))
+    }
+
     /// All rows, as written.
     pub fn rows(&self) -> &'static [Row] {
         self.rows

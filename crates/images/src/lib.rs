@@ -7,11 +7,29 @@
 //! archive    oci:, oci-archive:, docker-archive:, dir: and root filesystem tarballs, in and out
 //! layer      a layer's bytes to a directory, by a process with few rights
 //! rootfs     layers to a writable root filesystem: overlay, btrfs, zfs, copy
-//! spec       an image's configuration and the user's options to config.json
+//! pull, push between a registry and the store
+library    everything below the data root: bringing images in, tidying up
+container  what a container of an image leaves between two boots
+spec       an image's configuration and the user's options to config.json
 //! ```
 //!
 //! Nothing here prints, and nothing runs a container: that is `lxcri_core::runtime`'s.
 
+pub mod archive;
+pub mod container;
 pub mod digest;
 pub mod document;
+pub mod layer;
+pub mod library;
+mod parallel;
 pub mod progress;
+pub mod pull;
+pub mod push;
+pub mod reference;
+pub mod registries;
+pub mod registry;
+pub mod rootfs;
+pub mod settings;
+pub mod spec;
+mod step;
+pub mod store;

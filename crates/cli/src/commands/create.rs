@@ -1,5 +1,7 @@
 //! `create`.
 
+pub(super) mod image;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

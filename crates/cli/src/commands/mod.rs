@@ -9,8 +9,11 @@ mod delete;
 mod events;
 mod exec;
 mod features;
+mod image;
 mod kill;
 mod list;
+mod login;
+mod logout;
 mod pause;
 mod ps;
 mod resume;
@@ -32,6 +35,7 @@ use crate::program::{Program, Reading};
 /// Shown below the list of commands.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
+  proxmox-lxcri run --rm -it debian:13 bash     run an image
   proxmox-lxcri spec --bundle /srv/web          write a config.json to start from
   proxmox-lxcri run --bundle /srv/web web-1     run it until it ends
   proxmox-lxcri exec --tty web-1 sh             look around inside
@@ -57,21 +61,41 @@ pub(crate) struct Verb {
 
 macro_rules! verb {
     ($name:ident, $reading:ident, $failure:literal, $about:literal) => {
+        verb!($name in $name, $reading, $failure, $about)
+    };
+    ($name:ident in $file:path, $reading:ident, $failure:literal, $about:literal) => {{
+        use $file as file;
         Verb {
             name: stringify!($name),
             about: $about,
             define: |command| {
-                <$name::Args as clap::Args>::augment_args(command).about($about).long_about(None)
+                <file::Args as clap::Args>::augment_args(command).about($about).long_about(None)
             },
             run: |matches, program| {
-                let args = $name::Args::from_arg_matches(matches)
+                let args = file::Args::from_arg_matches(matches)
                     .map_err(|error| Failure::new(error.to_string()))?;
-                $name::run(&args, program)
+                file::run(&args, program)
             },
             reading: Reading::$reading,
             failure: $failure,
         }
-    };
+    }};
+}
+
+/// The commands that take an image in place of a bundle; [`crate::args`] tells which form is meant.
+pub(crate) static IMAGE_VERBS: &[Verb] = &[
+    verb!(create in create::image, Strict, 1, "Make a container of an image; its program waits for start"),
+    verb!(run in run::image, Strict, 125, "Make a container of an image or a bundle, and run it"),
+];
+
+/// `--format`.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
 }
 
 /// Every command, in the order of the help. `exec` fails with 255 before its process runs, as with
@@ -79,7 +103,7 @@ macro_rules! verb {
 pub(crate) static VERBS: &[Verb] = &[
     verb!(create, Strict, 1, "Make a container of a bundle; its program waits for start"),
     verb!(start, Strict, 1, "Run the program of a container that was created"),
-    verb!(run, Strict, 1, "Make a container of a bundle, run it and remove it"),
+    verb!(run, Strict, 1, "Make a container of an image or a bundle, and run it"),
     verb!(state, Lenient, 1, "Print the state of a container as JSON"),
     verb!(kill, Lenient, 1, "Send a signal to a container"),
     verb!(delete, Lenient, 1, "Remove a container that has ended"),
@@ -92,6 +116,9 @@ pub(crate) static VERBS: &[Verb] = &[
     verb!(events, Strict, 1, "Print what a container uses, as JSON lines"),
     verb!(spec, Own, 1, "Write a config.json to start from"),
     verb!(features, Strict, 1, "Print what this runtime can do, as JSON"),
+    verb!(image, Strict, 1, "Pull, push, list, import, export, remove images"),
+    verb!(login, Strict, 1, "Keep name and password for a registry"),
+    verb!(logout, Strict, 1, "Forget name and password of a registry"),
     verb!(backends, Strict, 1, "List the backends and what each can do here"),
     verb!(config, Own, 1, "Show or check the configuration"),
     verb!(completion, Own, 1, "Print a shell's completion script"),

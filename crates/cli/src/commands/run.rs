@@ -1,5 +1,7 @@
 //! `run`.
 
+pub(super) mod image;
+
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +9,7 @@ use std::process::ExitCode;
 use lxcri_core::backend::{Container, Finish};
 use lxcri_core::id::ContainerId;
 use lxcri_core::runtime::{Runtime, remove_pid_file};
+use lxcri_linux::process::Process;
 use serde::Deserialize;
 
 use super::create::Making;
@@ -44,7 +47,7 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
 fn detached(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let runtime = program.runtime()?;
     let container = runtime.create(args.making.options(program)?)?;
-    start(&runtime, container.id()).inspect_err(|_| remove(&runtime, &container, args))?;
+    start(&runtime, container.id()).inspect_err(|_| remove_made(&runtime, &container, args))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,7 +64,7 @@ fn foreground(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let container = runtime.create(options)?;
     let outcome = live(&runtime, &container, &foreground, console.as_ref());
     if outcome.is_err() {
-        remove(&runtime, &container, args);
+        remove_made(&runtime, &container, args);
     } else if !args.keep {
         runtime.delete(container.id(), true)?;
     }
@@ -104,9 +107,14 @@ fn start(runtime: &Runtime<'_>, id: &ContainerId) -> Result<(), Failure> {
 }
 
 /// Clears away what a failure left. The failure itself is what the user hears of.
-fn remove(runtime: &Runtime<'_>, container: &Container, args: &Args) {
-    let id = container.id();
-    if let (Some(path), Some(process)) = (&args.making.pid_file, container.record.process)
+fn remove_made(runtime: &Runtime<'_>, container: &Container, args: &Args) {
+    let file = args.making.pid_file.as_deref();
+    remove(runtime, container.id(), file.zip(container.record.process));
+}
+
+/// The same, with the file that init's pid was written to.
+fn remove(runtime: &Runtime<'_>, id: &ContainerId, pid_file: Option<(&Path, Process)>) {
+    if let Some((path, process)) = pid_file
         && let Err(error) = remove_pid_file(path, process.pid)
     {
         log::warn!("{id}: {error}");

@@ -105,6 +105,13 @@ pub const RUNTIME: Section = Section {
                   variable is set. The option `--root` sets it, too.",
         },
         Key {
+            name: "data_root",
+            kind: Kind::Path,
+            default: Some("/var/lib/proxmox-lxcri"),
+            doc: "The directory of everything that outlives a boot: images, root filesystems, \
+                  containers made of images, volumes.",
+        },
+        Key {
             name: "default_backend",
             kind: Kind::Backend,
             default: Some("native"),

@@ -55,7 +55,9 @@ impl Runtime<'_> {
         let spec = Spec::parse(&config, &config_path)?;
         let (room, backend) = match early {
             Some(chosen) => chosen,
-            None => self.choose_room(&options, &bundle, &spec)?,
+            None => {
+                self.choose_room(options.backend.as_deref(), &options.id, &bundle, &spec)?
+            }
         };
         judge(room, &config, &config_path)?;
         let process = spec.require_process(&config_path)?;
@@ -126,31 +128,45 @@ impl Runtime<'_> {
         if options.backend.is_none() && needs_spec {
             return Ok(None);
         }
-        self.choose_room(options, bundle, &Spec::default()).map(Some)
+        let flag = options.backend.as_deref();
+        self.choose_room(flag, &options.id, bundle, &Spec::default()).map(Some)
+    }
+
+    /// Chooses the room of a container whose bundle is still to be made, and gets it ready: a room
+    /// may execute this program anew, so nothing must have been begun yet. `bundle` is where the
+    /// bundle will be.
+    pub fn enter(
+        &self,
+        id: &ContainerId,
+        bundle: &Path,
+        backend: Option<&str>,
+    ) -> Result<&'static Room, Error> {
+        Ok(self.choose_room(backend, id, bundle, &Spec::default())?.0)
     }
 
     fn choose_room(
         &self,
-        options: &CreateOptions,
+        flag: Option<&str>,
+        id: &ContainerId,
         bundle: &Path,
         spec: &Spec,
     ) -> Result<OpenRoom, Error> {
         let config = self.config();
         let choice = routing::choose(&Question {
-            flag: options.backend.as_deref(),
+            flag,
             routes: config.routes(),
             annotation_allowed: config.get("runtime", "backend_annotation")?,
             default: config.get("runtime", "default_backend")?,
             known: &self.room_names(),
-            id: options.id.as_str(),
+            id: id.as_str(),
             bundle,
             annotations: &|key| spec.annotations.get(key).map(String::as_str),
         })?;
         if let Some(warning) = &choice.warning {
-            log::warn!("{}: {warning}", options.id);
+            log::warn!("{id}: {warning}");
         }
-        log::debug!("{}: backend {} ({})", options.id, choice.backend, choice.because);
-        let (room, backend) = self.open_room(options.id.as_str(), &choice.backend)?;
+        log::debug!("{id}: backend {} ({})", choice.backend, choice.because);
+        let (room, backend) = self.open_room(id.as_str(), &choice.backend)?;
         backend.enter()?;
         Ok((room, backend))
     }

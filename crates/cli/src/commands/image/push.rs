@@ -1,0 +1,51 @@
+//! `image push`.
+
+use std::process::ExitCode;
+
+use lxcri_images::push::{Push, push};
+use lxcri_images::reference::Reference;
+use lxcri_images::store::Purpose;
+
+use crate::failure::Failure;
+use crate::images::Images;
+use crate::output;
+use crate::program::Program;
+use crate::progress;
+
+/// Words of `image push`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  proxmox-lxcri image push registry.example.com/app:2
+  proxmox-lxcri image push app:2 registry.example.com/team/app:2")]
+pub(crate) struct Args {
+    /// Say nothing but the digest
+    #[arg(short, long)]
+    quiet: bool,
+    /// An image that is here
+    image: String,
+    /// Its name in the registry [default: the same]
+    target: Option<Reference>,
+}
+
+/// Pushes. Prints the manifest's digest.
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
+    let images = Images::new(program)?;
+    let hold = images.store()?.hold(Purpose::Pull)?;
+    let image = images.find(&args.image)?;
+    let target = match &args.target {
+        Some(target) => target.tagged_or_latest(),
+        None => args.image.parse::<Reference>()?.tagged_or_latest(),
+    };
+    let client = images.client()?;
+    let job = Push {
+        reference: &target,
+        registries: &images.registries,
+        client: &client,
+        uploads: images.transfers()?,
+    };
+    let progress = progress::listener(args.quiet);
+    let digest = push(&hold, &image, &job, progress.as_ref())?;
+    output::line(&digest.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}

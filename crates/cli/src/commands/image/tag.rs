@@ -1,0 +1,35 @@
+//! `image tag`.
+
+use std::process::ExitCode;
+
+use lxcri_images::reference::Reference;
+use lxcri_images::store::Purpose;
+
+use crate::failure::Failure;
+use crate::images::Images;
+use crate::program::Program;
+
+/// Words of `image tag`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  proxmox-lxcri image tag debian:13 registry.example.com/base:1
+  proxmox-lxcri image tag 3f2a91c0b7d4 app:2")]
+pub(crate) struct Args {
+    /// An image that is here
+    image: String,
+    /// Its new name; an image that has it loses it
+    name: Reference,
+}
+
+/// Names it.
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
+    if args.name.digest().is_some() {
+        return Err(Failure::new(format!("{}: a digest is no name to give", args.name)));
+    }
+    let images = Images::new(program)?;
+    let hold = images.store()?.hold(Purpose::Tag)?;
+    let image = images.find(&args.image)?;
+    hold.tag(&args.name.tagged_or_latest().to_string(), &image.manifest)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,91 @@
+//! `run IMAGE`.
+
+use std::process::ExitCode;
+
+use lxcri_core::runtime::Runtime;
+
+use super::{live, remove};
+use crate::commands::create::image::{Asked, ImageContainer};
+use crate::failure::Failure;
+use crate::foreground::Foreground;
+use crate::program::Program;
+use crate::terminal::Console;
+
+/// Exit codes of a program that could not be started, as Docker has them.
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// Words of `run IMAGE`.
+#[derive(clap::Args, Debug)]
+#[command(override_usage = "\
+proxmox-lxcri run [OPTIONS] IMAGE [COMMAND…]
+       proxmox-lxcri run [--bundle DIR] [--detach] [--keep] [--pid-file FILE] ID")]
+#[command(after_help = "\
+Examples:
+  proxmox-lxcri run --rm debian:13 cat /etc/os-release
+  proxmox-lxcri run --rm -it alpine sh
+  proxmox-lxcri run --rm oci-archive:app.tar echo hi
+  proxmox-lxcri run --name web --network host -v web:/usr/share/nginx/html nginx
+  proxmox-lxcri run --bundle /srv/web web-1     a bundle, as with runc
+
+Exits with the program's code; 125 where it was not started, 126 where it cannot be executed, 127 where
+it is not there, 128 and the signal's number where a signal ended it.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    asked: Asked,
+    /// The image and the program's words
+    #[arg(value_name = "IMAGE [COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+/// Makes a container of an image and runs it in the foreground.
+pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
+    let runtime = program.runtime()?;
+    let (image, words) = args.asked.split(&args.words)?;
+    let container = ImageContainer::enter(&args.asked, image, words, program, &runtime)?;
+    let foreground = Foreground::new(true)?;
+    let mut options = container.make(&args.asked, program)?;
+    let mut console = None;
+    if container.wants_terminal() {
+        let (ours, theirs) = Console::pair()?;
+        console = Some(ours);
+        options.console = Some(theirs);
+    }
+    let created = match runtime.create(options) {
+        Ok(created) => created,
+        Err(error) => {
+            container.remove();
+            return Err(named(error.into()));
+        }
+    };
+    let outcome = live(&runtime, &created, &foreground, console.as_ref()).map_err(named);
+    if outcome.is_err() {
+        remove(&runtime, created.id(), None);
+        container.remove();
+    } else if args.asked.form.way.rm {
+        end(&runtime, &container)?;
+    }
+    outcome
+}
+
+/// Removes a container that has ended.
+fn end(runtime: &Runtime<'_>, container: &ImageContainer<'_>) -> Result<(), Failure> {
+    runtime.delete(container.id(), true)?;
+    container.remove_or_fail()
+}
+
+/// Gives a failure the exit code that says what was wrong with the program. The texts are contract
+/// (docs/reference/errors.md).
+fn named(failure: Failure) -> Failure {
+    let text = failure.message();
+    let code = if text.contains("executable file not found in $PATH")
+        || text.contains("exec: no such file or directory")
+    {
+        NOT_FOUND
+    } else if text.contains("permission denied") && text.contains("exec") {
+        NOT_EXECUTABLE
+    } else {
+        return failure;
+    };
+    failure.code(code)
+}

@@ -1,0 +1,93 @@
+//! Containers made of images, as far as they outlive a boot: `containers/<id>/` below the data root.
+//!
+//! ```text
+//! container.json      which image, and what was asked for (Record); written first, removed last
+//! bundle/config.json  what a backend is given
+//! files/              /etc/hosts and the like
+//! volumes/            volumes without a name, by number
+//! ```
+//!
+//! The root filesystem is below `rootfs/`, made and removed together with this directory. The state
+//! of what runs is `lxcri_core::store`'s, below `runtime.root`: a container of the same id below
+//! another root is another container, so the record says which root it belongs to.
+
+mod make;
+mod record;
+mod remove;
+mod step;
+
+use std::path::{Path, PathBuf};
+
+use lxcri_core::id::ContainerId;
+
+pub use make::{Made, Making};
+pub use record::{Record, records};
+pub use remove::remove;
+pub use step::Step;
+
+use crate::library::BringError;
+use crate::rootfs::RootfsError;
+use crate::spec::SpecError;
+use crate::store::StoreError;
+
+/// Why a container could not be made or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// The id is taken.
+    #[error("{id}: a container of that name exists already")]
+    Exists {
+        /// The id.
+        id: ContainerId,
+    },
+    /// The record says nothing we understand.
+    #[error("{} is damaged: {problem}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The kernel refused.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// A verb such as "write".
+        what: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
+    /// The image's layers.
+    #[error(transparent)]
+    Bring(#[from] BringError),
+    /// The image.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The root filesystem.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// The configuration.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+}
+
+impl ContainerError {
+    fn io<'p>(what: &'static str, path: &'p Path) -> impl FnOnce(std::io::Error) -> Self + 'p {
+        move |source| Self::Io { what, path: path.to_owned(), source }
+    }
+
+    /// What the user can do about it, a line each.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Exists { id } => vec![
+                format!("`proxmox-lxcri delete --force {id}` removes it"),
+                "--name gives the new one another name".to_owned(),
+            ],
+            Self::Damaged { .. } | Self::Io { .. } => Vec::new(),
+            Self::Bring(error) => error.hints(),
+            Self::Store(error) => error.hints(),
+            Self::Rootfs(error) => error.hints(),
+            Self::Spec(error) => error.hints(),
+        }
+    }
+}
