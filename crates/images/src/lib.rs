@@ -15,3 +15,5 @@
 pub mod digest;
 pub mod document;
 pub mod progress;
+pub mod reference;
+pub mod registries;
