@@ -5,9 +5,11 @@ mod config_json;
 mod config_toml;
 mod container_id;
 mod dbus_message;
+mod image_reference;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
+mod registries_conf;
 mod rfc3339;
 mod seccomp_profile;
 mod signal;
@@ -39,9 +41,11 @@ pub const TARGETS: &[Target] = &[
     target("config_toml", config_toml::run),
     target("container_id", container_id::run),
     target("dbus_message", dbus_message::run),
+    target("image_reference", image_reference::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
+    target("registries_conf", registries_conf::run),
     target("rfc3339", rfc3339::run),
     target("seccomp_profile", seccomp_profile::run),
     target("signal", signal::run),
