@@ -12,6 +12,9 @@
 //!
 //! Nothing here prints, and nothing runs a container: that is `lxcri_core::runtime`'s.
 
+pub mod archive;
 pub mod digest;
 pub mod document;
 pub mod progress;
+pub mod step;
+pub mod store;
