@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::progress::Silent;
 
-fn users(digests: &[&Digest]) -> impl Fn() -> Users {
+fn users(digests: &[&Digest]) -> impl Fn() -> Users + use<> {
     let used: BTreeSet<Digest> = digests.iter().map(|digest| (*digest).clone()).collect();
     move || Ok(used.clone())
 }
