@@ -14,4 +14,5 @@
 
 pub mod digest;
 pub mod document;
+pub mod layer;
 pub mod progress;
