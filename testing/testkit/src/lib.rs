@@ -14,6 +14,7 @@ pub mod place;
 pub mod podman;
 pub mod process;
 pub mod random;
+pub mod registry;
 pub mod room;
 pub mod runtime;
 pub mod terminal;
