@@ -1,6 +1,10 @@
 //! The words of the command line: options that stand before the command, and which command it is.
 //! Each command's own options stand in its file below [`crate::commands`].
 
+// `run` and `create` do not take an image yet.
+#[allow(dead_code)]
+pub(crate) mod image_form;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
