@@ -1,16 +1,17 @@
 //! Images: from a reference to a root filesystem that a container can write to.
 //!
 //! ```text
-//! reference  what users type: names, tags, digests, transports; registries.conf and short names
-//! registry   the distribution API's client: tokens, resume, mirrors, push
-//! store      an OCI image layout that many processes share: blobs, names, what is in use
-//! archive    oci:, oci-archive:, docker-archive:, dir: and root filesystem tarballs, in and out
-//! layer      a layer's bytes to a directory, by a process with few rights
-//! rootfs     layers to a writable root filesystem: overlay, btrfs, zfs, copy
-//! pull, push between a registry and the store
-library    everything below the data root: bringing images in, tidying up
-container  what a container of an image leaves between two boots
-spec       an image's configuration and the user's options to config.json
+//! reference   what users type: names, tags, digests, transports
+//! registries  registries.conf: mirrors, aliases, what is blocked
+//! registry    the distribution API's client: tokens, resume, push
+//! store       an OCI image layout that many processes share: blobs, names, what is in use
+//! archive     oci:, oci-archive:, docker-archive:, dir: and root filesystem tarballs, in and out
+//! layer       a layer's bytes to a directory, by a process with few rights
+//! rootfs      layers to a writable root filesystem: overlay, btrfs, zfs, copy
+//! spec        an image's configuration and the user's options to config.json
+//! pull, push  between a registry and the store
+//! library     everything below the data root: bringing images in, tidying up
+//! container   what a container of an image leaves between two boots
 //! ```
 //!
 //! Nothing here prints, and nothing runs a container: that is `lxcri_core::runtime`'s.

@@ -1,0 +1,126 @@
+//! A new volume starts with what the image has in its place (Docker). That is copied beside the
+//! volume first and moved in when it is whole, so that no crash leaves half of it in use.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use lxcri_core::oci::IdMapping;
+use lxcri_linux::beneath::Root;
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::content::{self, copy_directory};
+use super::error::SpecError;
+
+/// Whose files the volume's are on disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owners {
+    /// The id of the container's root on disk.
+    pub(super) root: u32,
+    /// What to take off the image's ids as we see them, where mounts map ids.
+    pub(super) shift: Option<IdMapping>,
+}
+
+/// Fills an empty volume with the image's directory at `place`.
+pub(super) fn fill(
+    volume: &Path,
+    root: &Root,
+    place: &Path,
+    owners: Owners,
+) -> Result<(), SpecError> {
+    let directory = File::open(volume).map_err(SpecError::io("open volume", volume))?;
+    // Two containers may start with it at once.
+    directory.lock().map_err(SpecError::io("lock volume", volume))?;
+    let (unfinished, whole) = beside(volume)?;
+    if !exists(&whole)? {
+        if !is_empty(volume)? {
+            return Ok(());
+        }
+        let Some(source) = open_source(root, place)? else {
+            return own(volume, &directory, owners.root);
+        };
+        remove(&unfinished)?;
+        std::fs::create_dir(&unfinished).map_err(SpecError::io("make directory", &unfinished))?;
+        if let Err(error) = copy(&source, &unfinished, owners) {
+            // What failed is what the user hears of.
+            let _: Result<(), SpecError> = remove(&unfinished);
+            return Err(SpecError::io("copy to the volume what the image has at", place)(error));
+        }
+        std::fs::rename(&unfinished, &whole).map_err(SpecError::io("rename", &unfinished))?;
+    }
+    move_in(&whole, volume).map_err(SpecError::io("fill volume", volume))?;
+    remove(&whole)
+}
+
+/// Where the copy grows, and where it stands when it is whole. Names of volumes start with no dot.
+fn beside(volume: &Path) -> Result<(PathBuf, PathBuf), SpecError> {
+    let Some(name) = volume.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+        return Err(SpecError::io("fill volume", volume)(Errno::INVAL));
+    };
+    let place = |ending: &str| volume.with_file_name(format!(".{name}.{ending}"));
+    Ok((place("new"), place("whole")))
+}
+
+/// The image's directory, or `None` where it has none.
+fn open_source(root: &Root, place: &Path) -> Result<Option<OwnedFd>, SpecError> {
+    match root.open_existing(place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK) {
+        Ok(source) => Ok(Some(source)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(SpecError::io("open in the image", place)(error)),
+    }
+}
+
+fn copy(source: &OwnedFd, target: &Path, owners: Owners) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let target = rustix::fs::open(target, flags, Mode::empty())?;
+    copy_directory(source, &target, owners.shift)
+}
+
+/// Moves every entry into the volume, and what the directory itself has. What is there already
+/// stays: then a move was broken off, and the container may have gone on.
+fn move_in(from: &Path, volume: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = volume.join(entry.file_name());
+        match rustix::fs::renameat_with(CWD, entry.path(), CWD, &target, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (from, to) = (File::open(from)?, File::open(volume)?);
+    content::copy_attributes(&OwnedFd::from(from), &OwnedFd::from(to), None)
+}
+
+/// A volume that was just made belongs to the container's root; one that somebody gave away stays.
+fn own(volume: &Path, directory: &File, root: u32) -> Result<(), SpecError> {
+    let metadata = directory.metadata().map_err(SpecError::io("inspect volume", volume))?;
+    if root == 0 || metadata.uid() != 0 || metadata.gid() != 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(directory, Some(root), Some(root))
+        .and_then(|()| directory.set_permissions(PermissionsExt::from_mode(0o755)))
+        .map_err(SpecError::io("change the owner of volume", volume))
+}
+
+fn is_empty(directory: &Path) -> Result<bool, SpecError> {
+    let mut entries = std::fs::read_dir(directory).map_err(SpecError::io("list", directory))?;
+    Ok(entries.next().is_none())
+}
+
+fn exists(path: &Path) -> Result<bool, SpecError> {
+    std::fs::exists(path).map_err(SpecError::io("find", path))
+}
+
+/// Removes a directory with all that is in it; following no link (CVE-2022-21658).
+fn remove(path: &Path) -> Result<(), SpecError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(SpecError::io("remove", path)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
