@@ -24,6 +24,10 @@ use args::Call;
 use program::Program;
 
 fn main() -> ExitCode {
+    // What unpacks a layer is this program as well, and nothing else.
+    if let Some(code) = lxcri_images::layer::worker_main_if_asked() {
+        return code;
+    }
     // Before anything is opened: later a gap in what the caller left us would be filled by ours.
     let inherited = lxcri_linux::process::inherited_descriptors();
     let call = match Call::parse(std::env::args_os()) {

@@ -39,9 +39,9 @@ pub enum PullError {
     #[error("{reference}: no image for {wanted}; there is one for {}", or_none(offered))]
     Platform {
         /// The image.
-        reference: Reference,
+        reference: String,
         /// What was wanted.
-        wanted: Platform,
+        wanted: String,
         /// What there is.
         offered: Vec<String>,
     },
@@ -49,7 +49,7 @@ pub enum PullError {
     #[error("{reference}: {problem}")]
     Image {
         /// The image.
-        reference: Reference,
+        reference: String,
         /// What is wrong.
         problem: String,
     },
@@ -113,7 +113,7 @@ pub fn pull(
         }
     }
     let problem = "registries.conf leaves no place to pull it from".to_owned();
-    Err(PullError::Image { reference: pull.reference.clone(), problem })
+    Err(PullError::Image { reference: pull.reference.to_string(), problem })
 }
 
 /// The repository of an endpoint.
@@ -154,7 +154,7 @@ impl Job<'_> {
     }
 
     fn refuse(&self, problem: String) -> PullError {
-        PullError::Image { reference: self.pull.reference.clone(), problem }
+        PullError::Image { reference: self.pull.reference.to_string(), problem }
     }
 
     fn fetch(&self, label: &str) -> Result<Fetched, registry::Error> {
@@ -183,8 +183,8 @@ impl Job<'_> {
         offered.sort();
         offered.dedup();
         PullError::Platform {
-            reference: self.pull.reference.clone(),
-            wanted: self.pull.platform.clone(),
+            reference: self.pull.reference.to_string(),
+            wanted: self.pull.platform.to_string(),
             offered,
         }
     }
