@@ -52,6 +52,9 @@ impl Docker {
         let programs = debian::docker()?.join("bin");
         let dir = dir.join("docker");
         fs::create_dir(&dir).context(dir.display())?;
+        // Not the machine's.
+        let config = dir.join("daemon.json");
+        fs::write(&config, "{}").context(config.display())?;
         let mut docker = Self { dir, programs, engine: None };
         let mut command = docker.engine_command(options);
         docker.engine = Some(Started::new(&mut command, &docker.dir, "dockerd", None)?);
