@@ -12,7 +12,7 @@ help:
 	@echo 'make guests       build the machines that tests boot (once; `make test` does it, too)'
 	@echo 'make check        the fast loop: format, lints, unit tests, licences'
 	@echo 'make audit        known vulnerabilities of the dependencies (needs the network)'
-	@echo 'make bench        speed and size beside crun, runc and the kernel alone; ROUNDS=30, OURS=FILE'
+	@echo 'make bench        speed and size beside others; ROUNDS=30, IMAGE_ROUNDS=5, ONLY=PART, OURS=FILE'
 	@echo 'make fuzz         drive every parser with mutated input; SECONDS=60 in all'
 	@echo 'make clean        remove what was built'
 
@@ -50,7 +50,7 @@ audit:
 
 bench: build
 	@testing/scripts/packages.sh test
-	@ROUNDS='$(ROUNDS)' OURS='$(OURS)' testing/scripts/bench.sh
+	@ROUNDS='$(ROUNDS)' IMAGE_ROUNDS='$(IMAGE_ROUNDS)' ONLY='$(ONLY)' OURS='$(OURS)' testing/scripts/bench.sh
 
 SECONDS ?= 60
 

@@ -18,6 +18,18 @@ pub(crate) enum Who {
     Runc,
     /// `lxcri-floor`: the kernel's work alone.
     Floor,
+    /// Podman.
+    Podman,
+    /// The Docker engine with its client.
+    Docker,
+    /// skopeo, and umoci behind it.
+    Skopeo,
+    /// gzip(1) and tar(1), one pair for each processor: nothing is hashed, recorded or checked.
+    Bare,
+    /// The program under test with a bundle instead of an image.
+    Bundle,
+    /// The program under test with an image of as many layers, but 5 MB.
+    Small,
 }
 
 impl Who {
@@ -28,6 +40,12 @@ impl Who {
             Self::Crun => "crun",
             Self::Runc => "runc",
             Self::Floor => "floor",
+            Self::Podman => "podman",
+            Self::Docker => "docker",
+            Self::Skopeo => "skopeo+umoci",
+            Self::Bare => "gzip | tar",
+            Self::Bundle => "our bundle",
+            Self::Small => "our 5 MB image",
         }
     }
 }
@@ -59,6 +77,18 @@ pub(crate) enum Row {
     Peak,
     /// System calls of run, those of the payload included.
     Calls,
+    /// From an archive with gzip layers to a root file system that a container can have.
+    Unpack,
+    /// The same with zstd layers.
+    UnpackZstd,
+    /// From a registry to the same.
+    Pull,
+    /// Peak memory of all processes that unpack, over their whole lives.
+    UnpackPeak,
+    /// run of an image that is there already.
+    ImageRun,
+    /// One more container of an image that has one.
+    Second,
 }
 
 /// The unit of a row.
@@ -85,13 +115,19 @@ impl Row {
             Self::ListChildren => "processes made by list",
             Self::Peak => "peak memory of run",
             Self::Calls => "system calls of run",
+            Self::Unpack => "archive to root",
+            Self::UnpackZstd => "zstd archive to root",
+            Self::Pull => "pull to root",
+            Self::UnpackPeak => "peak memory of import",
+            Self::ImageRun => "run IMAGE",
+            Self::Second => "second container",
         }
     }
 
     /// What its figures count.
     pub(crate) fn unit(self) -> Unit {
         match self {
-            Self::Peak => Unit::Kibibytes,
+            Self::Peak | Self::UnpackPeak => Unit::Kibibytes,
             Self::Calls | Self::ListChildren => Unit::Count,
             _ => Unit::Milliseconds,
         }
@@ -124,6 +160,8 @@ pub(crate) enum BundleKind {
     Plain,
     /// What Podman asks a runtime for by default.
     Podman,
+    /// None: images.
+    Image,
 }
 
 impl BundleKind {
@@ -132,6 +170,7 @@ impl BundleKind {
         match self {
             Self::Plain => "plain busybox bundle",
             Self::Podman => "Podman's default bundle",
+            Self::Image => "images",
         }
     }
 }
@@ -179,6 +218,19 @@ impl Table {
         rows
     }
 
+    /// Those who have figures.
+    pub(crate) fn columns(&self) -> Vec<Who> {
+        let mut columns: Vec<Who> = self.figures.iter().map(|(_, who, _)| *who).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    /// Those whom ours can be held against.
+    pub(crate) fn others(&self) -> Vec<Who> {
+        self.columns().into_iter().filter(|who| *who != Who::Ours).collect()
+    }
+
     /// One figure.
     pub(crate) fn get(&self, row: Row, who: Who) -> Option<Summary> {
         self.figures.iter().find(|(r, w, _)| (*r, *w) == (row, who)).map(|(.., summary)| *summary)
@@ -214,5 +266,7 @@ mod tests {
         assert_eq!(table.ratio(Row::Run, Who::Crun), None);
         assert_eq!(table.noise(), Some(9.0));
         assert_eq!(table.rows(), [Row::Run]);
+        assert_eq!(table.columns(), [Who::Ours, Who::Floor]);
+        assert_eq!(table.others(), [Who::Floor]);
     }
 }

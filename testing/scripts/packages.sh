@@ -5,9 +5,11 @@ set -euo pipefail
 
 case "${1:-}" in
 build) wanted=(gcc libc6-dev pkg-config libseccomp-dev) ;;
-# crun and the newest runc are not among them: peers.sh fetches those without installing anything.
-test) wanted=(apache2-utils busybox-static runc podman conmon containerd docker-registry
-    golang-github-containers-common mmdebstrap openssl patchelf strace uidmap util-linux) ;;
+# crun, the newest runc and Docker are not among them: peers.sh and docker.sh fetch those without
+# installing anything. apache2-utils has htpasswd(1), which makes the accounts of registries.
+test) wanted=(busybox-static runc podman conmon containerd golang-github-containers-common
+    mmdebstrap patchelf strace uidmap util-linux
+    acl apache2-utils attr btrfs-progs docker-registry openssl skopeo umoci zstd) ;;
 *) echo "usage: packages.sh build|test" >&2; exit 2 ;;
 esac
 

@@ -24,6 +24,7 @@ fi
 # Fetched before the tests so that a missing network is said once, and early.
 testing/scripts/peers.sh >>"$log" || echo 'test: no peers: the tests that need crun skip' >&2
 testing/scripts/debian-root.sh >>"$log" || echo 'test: no Debian root: its tests skip' >&2
+testing/scripts/docker.sh >>"$log" || echo 'test: no Docker: its tests skip' >&2
 
 testing/scripts/fail-points.sh || { kill "$guests"; exit 1; }
 cargo test --locked --workspace --no-run --quiet || true # what does not compile is reported below

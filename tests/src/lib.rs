@@ -7,6 +7,7 @@ pub mod clients;
 pub mod conformance;
 pub mod crash;
 pub mod guests;
+pub mod handmade;
 pub mod registry;
 pub mod summary;
 pub mod vm;

@@ -1,5 +1,5 @@
 //! Runs a command under ptrace(2) and notes the peak resident memory (`VmHWM` of proc_pid_status(5)) of
-//! every process of it, up to the moment one of them has executed the payload.
+//! every process of it, up to the moment one of them has executed the payload, if there is one.
 //!
 //! Why ptrace: the figure is gone when a process ends or executes another program, and `ru_maxrss` is
 //! neither per process nor free of what the parent had at fork. Each process is stopped at execve(2)
@@ -25,11 +25,11 @@ pub struct Peak {
     pub kib: u64,
 }
 
-/// Runs `command` to its end.
+/// Runs `command` to its end. Without payload, its peaks are those of its whole life.
 ///
 /// # Errors
 /// When it cannot be traced, fails, or `payload` is never executed.
-pub fn peaks(payload: &str, command: &mut Command) -> io::Result<Vec<Peak>> {
+pub fn peaks(payload: Option<&str>, command: &mut Command) -> io::Result<Vec<Peak>> {
     // SAFETY: ptrace(2) is a plain system call, allowed between fork and exec.
     unsafe { command.pre_exec(|| ptrace(libc::PTRACE_TRACEME, 0, 0, 0).map(drop)) };
     let child = command.spawn()?;
@@ -53,7 +53,7 @@ pub fn peaks(payload: &str, command: &mut Command) -> io::Result<Vec<Peak>> {
 /// What is known of the traced processes.
 #[derive(Default)]
 struct Tracer<'p> {
-    payload: &'p str,
+    payload: Option<&'p str>,
     first: i32,
     peaks: BTreeMap<i32, Peak>,
     alive: BTreeSet<i32>,
@@ -84,8 +84,10 @@ impl Tracer<'_> {
             }
         }
         match outcome {
-            Some(0) if self.payload_runs => Ok(self.peaks.into_values().collect()),
-            Some(0) => Err(io::Error::other(format!("{} was never executed", self.payload))),
+            Some(0) => match self.payload.filter(|_| !self.payload_runs) {
+                None => Ok(self.peaks.into_values().collect()),
+                Some(payload) => Err(io::Error::other(format!("{payload} was never executed"))),
+            },
             status => Err(io::Error::other(format!("the command failed: {status:?}"))),
         }
     }
@@ -127,8 +129,8 @@ impl Tracer<'_> {
     fn executed(&mut self, pid: i32) {
         self.sharing.remove(&pid);
         let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        if self.payload_runs
-            || words.split(|byte| *byte == 0).next() != Some(self.payload.as_bytes())
+        let program = words.split(|byte| *byte == 0).next();
+        if self.payload_runs || self.payload.is_none() || program != self.payload.map(str::as_bytes)
         {
             return;
         }

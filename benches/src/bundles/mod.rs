@@ -43,7 +43,7 @@ impl Original {
         let made = lxcri_testkit::Bundle::busybox(&dir.join("original"))?;
         let rootfs = made.rootfs();
         let (config, notes) = match kind {
-            BundleKind::Plain => (made.config, Vec::new()),
+            BundleKind::Plain | BundleKind::Image => (made.config, Vec::new()),
             BundleKind::Podman => podman::capture(view, dir, &rootfs)?,
         };
         Ok(Self { config, rootfs, notes })

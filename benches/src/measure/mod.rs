@@ -32,7 +32,7 @@ const WARM_UP: usize = 3;
 pub(crate) const PAYLOAD: &str = "/bin/true";
 
 /// Where state is kept during the measurement: a tmpfs, as /run is on any machine with containers.
-fn mount_state(dir: &Path) -> Verdict {
+pub(crate) fn mount_state(dir: &Path) -> Verdict {
     std::fs::create_dir(dir).context(dir.display())?;
     rustix::mount::mount(c"tmpfs", dir, c"tmpfs", MountFlags::empty(), c"mode=755")
         .context("a tmpfs for the state of runtimes")
@@ -103,7 +103,7 @@ fn take_rounds(places: &[Place], floor: &Floor, rounds: usize, samples: &mut Sam
 
 /// The `round`th permutation of `0..count`, by its number in the factorial system. Merely rotating would
 /// leave everybody behind the same one in every round.
-fn order(round: usize, count: usize) -> Vec<usize> {
+pub(crate) fn order(round: usize, count: usize) -> Vec<usize> {
     let (mut left, mut number): (Vec<usize>, _) = ((0..count).collect(), round);
     let mut order = Vec::new();
     while !left.is_empty() {
@@ -127,12 +127,17 @@ fn floor_round(floor: &Floor, samples: &mut Samples) -> Verdict {
     Ok(())
 }
 
+/// The processors that this process may run on.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
 /// Takes a mount away again.
-struct Unmount<'p>(&'p Path);
+pub(crate) struct Unmount<'p>(pub(crate) &'p Path);
 
 impl Drop for Unmount<'_> {
     fn drop(&mut self) {

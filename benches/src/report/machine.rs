@@ -32,10 +32,9 @@ impl Facts {
             kernel.machine().to_string_lossy()
         );
         let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let machine = vec![
             ("processor", field(&cpu, "model name", ':').unwrap_or_else(|| "unknown".to_owned())),
-            ("cores", cores.to_string()),
+            ("cores", crate::measure::cores().to_string()),
             ("kernel", kernel),
             ("system", field(&os, "PRETTY_NAME", '=').unwrap_or_else(|| "unknown".to_owned())),
         ];

@@ -9,12 +9,6 @@ use crate::figures::Table;
 use crate::figures::Who;
 use crate::promises::Judged;
 
-/// The columns of figures.
-pub(super) const COLUMNS: [Who; 4] = [Who::Ours, Who::Crun, Who::Runc, Who::Floor];
-
-/// The columns of ratios: ours to these.
-pub(super) const RATIOS: [Who; 3] = [Who::Crun, Who::Runc, Who::Floor];
-
 /// Prints all tables and what became of the promises.
 pub(super) fn print(
     out: &mut impl Write,
@@ -42,22 +36,26 @@ pub(super) fn print(
 fn print_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
     writeln!(out, "\n{} view, {}: median [minimum, p90]", table.view, table.bundle.name())?;
     write!(out, "{:24}", "")?;
-    for who in COLUMNS {
+    let (columns, others) = (table.columns(), table.others());
+    for who in &columns {
         write!(out, "{:>26}", who.name())?;
     }
-    for who in RATIOS {
-        write!(out, "{:>12}", format!("ours/{}", who.name()))?;
+    for who in &others {
+        write!(out, "{:>20}", format!("ours/{}", who.name()))?;
     }
     writeln!(out)?;
     for row in table.rows() {
         write!(out, "{:24}", label(row))?;
-        for who in COLUMNS {
-            write!(out, "{:>26}", figure(table, row, who))?;
+        for who in &columns {
+            write!(out, "{:>26}", figure(table, row, *who))?;
         }
-        for who in RATIOS {
-            write!(out, "{:>12}", ratio(table, row, who))?;
+        for who in &others {
+            write!(out, "{:>20}", ratio(table, row, *who))?;
         }
         writeln!(out)?;
+    }
+    for note in &table.notes {
+        writeln!(out, "{note}")?;
     }
     if let Some(spread) = table.noise() {
         writeln!(out, "{}", noise(spread))?;

@@ -226,7 +226,7 @@ impl Bundle {
 }
 
 /// Puts a value at a JSON pointer, making objects on the way.
-fn put(root: &mut Value, pointer: &str, value: Value) {
+pub(crate) fn put(root: &mut Value, pointer: &str, value: Value) {
     let mut place = root;
     for key in pointer.split('/').skip(1) {
         place = match place {
@@ -257,7 +257,7 @@ const APPLETS: &str = "[ awk base64 cat chmod chown clear cmp cp cut date dd df 
     truncate tty umount uname unshare uptime w wc which who xargs yes";
 
 /// A root file system of busybox, its applets as links, the usual directories and accounts.
-fn make_busybox_root(root: &Path) -> Verdict {
+pub(crate) fn make_busybox_root(root: &Path) -> Verdict {
     let dirs = "bin dev etc home/alice mnt proc root run sbin sys tmp usr/bin usr/sbin var/tmp";
     for dir in dirs.split(' ') {
         fs::create_dir_all(root.join(dir)).context(root.display())?;

@@ -37,6 +37,23 @@ pub fn peers() -> Verdict<PathBuf> {
     found.clone().map_err(|stop| Stop::Skipped(stop.to_string()))
 }
 
+/// The directory with `bin/dockerd` and `bin/docker`.
+///
+/// # Errors
+/// A skip with the script's words when they cannot be fetched.
+pub fn docker() -> Verdict<PathBuf> {
+    let script = repository().join("testing/scripts/docker.sh");
+    script_output(&script).map_err(|stop| Stop::Skipped(stop.to_string()))
+}
+
+/// The directory with the archives of a large image: see `testing/scripts/bench-image.sh`.
+///
+/// # Errors
+/// A failure with the script's words when they cannot be made.
+pub fn large_image() -> Verdict<PathBuf> {
+    script_output(&repository().join("testing/scripts/bench-image.sh"))
+}
+
 /// The directory whose name a script prints as its last line.
 fn script_output(script: &Path) -> Verdict<PathBuf> {
     let printed = output_of(&mut Command::new(script))?;

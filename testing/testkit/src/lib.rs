@@ -7,8 +7,10 @@
 
 pub mod bundle;
 pub mod debian;
+pub mod docker;
 pub mod guest;
 pub mod harness;
+pub mod image;
 pub mod machine;
 pub mod place;
 pub mod podman;
@@ -17,13 +19,16 @@ pub mod random;
 pub mod registry;
 pub mod room;
 pub mod runtime;
+pub mod skopeo;
 pub mod terminal;
+pub mod tree;
 pub mod verdict;
 pub mod view;
 
 pub use bundle::Bundle;
 pub use guest::Guest;
 pub use guest::Tier;
+pub use image::Image;
 pub use place::Place;
 pub use room::Container;
 pub use room::Room;
@@ -31,6 +36,7 @@ pub use runtime::CgroupDriver;
 pub use runtime::Executor;
 pub use runtime::Finished;
 pub use runtime::Runtime;
+pub use tree::Tree;
 pub use verdict::Stop;
 pub use verdict::Verdict;
 pub use view::View;

@@ -22,6 +22,9 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Podman {
     dir: PathBuf,
     runtime: PathBuf,
+    driver: &'static str,
+    /// Processes that were there before: not conmon's.
+    others: Vec<i32>,
 }
 
 impl Podman {
@@ -38,7 +41,15 @@ impl Podman {
     pub fn new(dir: &Path, runtime: &Path) -> Verdict<Self> {
         let dir = dir.join("podman");
         fs::create_dir(&dir).context(dir.display())?;
-        Ok(Self { dir, runtime: runtime.to_owned() })
+        let (runtime, others) = (runtime.to_owned(), Machine::processes());
+        Ok(Self { dir, runtime, driver: "vfs", others })
+    }
+
+    /// The same, which unpacks images for overlay file systems, as a Podman of the machine would.
+    #[must_use]
+    pub fn with_overlays(mut self) -> Self {
+        self.driver = "overlay";
+        self
     }
 
     /// Where it keeps everything.
@@ -47,23 +58,34 @@ impl Podman {
         &self.dir
     }
 
-    /// `podman ARGUMENTS…`.
-    ///
-    /// # Errors
-    /// A failure when it cannot start or hangs.
-    pub fn call(&self, arguments: &[&str]) -> Verdict<Finished> {
+    /// `podman ARGUMENTS…`, told where it keeps everything.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("podman");
         command.arg("--root").arg(self.dir.join("storage"));
         command.arg("--runroot").arg(self.dir.join("run"));
         command.arg("--tmpdir").arg(self.dir.join("tmp"));
-        command.args([
-            "--cgroup-manager=cgroupfs",
-            "--events-backend=file",
-            "--storage-driver=vfs",
-        ]);
+        command.args(["--cgroup-manager=cgroupfs", "--events-backend=file"]);
+        command.arg("--storage-driver").arg(self.driver);
         command.arg("--runtime").arg(&self.runtime).args(arguments);
+        command
+    }
+
+    /// `podman ARGUMENTS…`, run to its end.
+    ///
+    /// # Errors
+    /// A failure when it cannot start or hangs.
+    pub fn call(&self, arguments: &[&str]) -> Verdict<Finished> {
+        self.call_within(DEADLINE, arguments)
+    }
+
+    /// [`Self::call`] with a deadline of its own: loads of large images take minutes on busy machines.
+    ///
+    /// # Errors
+    /// A failure when it cannot start or hangs.
+    pub fn call_within(&self, deadline: Duration, arguments: &[&str]) -> Verdict<Finished> {
         let name = format!("podman{}", arguments.len());
-        Finished::within(&mut command, &self.dir, &name, None, DEADLINE)
+        Finished::within(&mut self.command(arguments), &self.dir, &name, None, deadline)
     }
 
     /// `podman run FLAGS… --rootfs DIR WORDS…` with what machines without CAP_SYS_RESOURCE need:
@@ -90,7 +112,7 @@ impl Drop for Podman {
         let _rest = self.call(&["rm", "--all", "--force", "--time", "0"]);
         let _ended = until("the end of conmon", || {
             reap_orphans();
-            Machine::processes().is_empty()
+            Machine::processes().iter().all(|pid| self.others.contains(pid))
         });
         unmount_below(&self.dir);
         remove_client_cgroups();
@@ -107,11 +129,12 @@ pub fn unmount_below(dir: &Path) {
     }
 }
 
-/// The parents that Podman (`libpod_parent`) and containerd's shim (`default`) make for containers.
+/// The parents that Podman (`libpod_parent`), Docker (`docker`) and containerd's shim (`default`) make for
+/// containers.
 /// Clients, not runtimes, own them; they go only when they are empty.
 pub fn remove_client_cgroups() {
     for hierarchy in View::Hybrid.hierarchies().into_iter().chain(View::V2.hierarchies()) {
-        for name in ["libpod_parent/conmon", "libpod_parent", "default"] {
+        for name in ["libpod_parent/conmon", "libpod_parent", "docker", "default"] {
             let _kept = fs::remove_dir(hierarchy.join(name));
         }
     }

@@ -1,5 +1,6 @@
 //! `lxcri-peak PAYLOAD COMMAND [ARGUMENT…]` prints one line, `KIB NAME`, for each process that
-//! COMMAND had before PAYLOAD was executed. The command's standard output is not shown.
+//! COMMAND had before PAYLOAD was executed; with `-` as payload, for each process it ever had. The
+//! command's standard output is not shown.
 
 use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
@@ -13,7 +14,8 @@ fn main() -> ExitCode {
     };
     let mut command = Command::new(&program);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
-    let result = lxcri_floor::peak::peaks(&payload, &mut command).and_then(|peaks| {
+    let payload = Some(payload.as_str()).filter(|payload| *payload != "-");
+    let result = lxcri_floor::peak::peaks(payload, &mut command).and_then(|peaks| {
         let mut out = std::io::stdout().lock();
         peaks.iter().try_for_each(|peak| writeln!(out, "{} {}", peak.kib, peak.name))
     });
