@@ -3,6 +3,7 @@
 //! seccomp profiles) that are the kernel's own features in JSON.
 
 pub mod beneath;
+pub mod btrfs;
 pub mod capability;
 pub mod cgroup;
 pub mod channel;
@@ -30,6 +31,7 @@ mod syscall;
 pub mod sysctl;
 pub mod systemd;
 pub mod terminal;
+pub mod tree;
 
 #[cfg(test)]
 mod forked_child;

@@ -1,10 +1,14 @@
 //! Namespaces (namespaces(7)): which there are, joining them, and mapping ids into a user one.
 
+mod mapped;
+
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, UnshareFlags};
+
+pub use mapped::mapped_user_namespace;
 
 /// A kind of namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod options;
+mod overlay;
 mod setattr;
 
 use std::ffi::OsStr;
@@ -17,7 +18,8 @@ use rustix::mount::{
 };
 
 pub use options::{Attributes, Bind, KNOWN_OPTIONS, Options, Propagation, PropagationKind};
-pub use setattr::set_attributes;
+pub use overlay::{LAYERS_MAX, LayerDirectory, Overlay};
+pub use setattr::{set_attributes, set_id_map};
 
 /// Longest value fsconfig(2) takes, in bytes without the NUL (fs/fsopen.c); longer ones go through
 /// mount(2).
@@ -193,6 +195,31 @@ pub fn pivot_into(root: impl AsFd) -> Result<(), MountError> {
         .map_err(|source| MountError::Io { what: "make old root a slave", source })?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(io_error("unmount old root"))?;
     rustix::process::chdir("/").map_err(io_error("chdir /"))
+}
+
+/// Whether something is mounted exactly on `path` (statx(2), `STATX_ATTR_MOUNT_ROOT`).
+pub fn is_mount_point(path: &Path) -> io::Result<bool> {
+    use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let found = rustix::fs::statx(CWD, path, flags, StatxFlags::TYPE)?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Detaches everything that is mounted exactly on `path`, however much is stacked there; whoever
+/// uses it keeps it until the end. Says whether there was anything.
+///
+/// # Errors
+/// As umount2(2); that nothing is mounted there, or that `path` is missing, is none.
+pub fn detach_all(path: &Path) -> io::Result<bool> {
+    use rustix::io::Errno;
+    let mut any = false;
+    loop {
+        match rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+            Ok(()) => any = true,
+            Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR) => return Ok(any),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// chroot(2) into an open directory.
