@@ -148,11 +148,12 @@ impl<'p> Images<'p> {
         progress: &dyn Progress,
     ) -> Result<(Brought, Option<String>), Failure> {
         let brought = match &wanted.source {
-            Source::Registry(_) | Source::Short(_) => self.pull(hold, wanted, platform, progress)?,
+            Source::Registry(_) | Source::Short(_) => {
+                self.pull(hold, wanted, platform, progress)?
+            }
             source => {
                 let (transport, path, image) = packed(source);
-                let bring =
-                    Bring::Import { transport, path, image: image.as_deref(), platform };
+                let bring = Bring::Import { transport, path, image: image.as_deref(), platform };
                 self.library.bring(hold, &bring, progress)?
             }
         };
@@ -193,12 +194,7 @@ impl<'p> Images<'p> {
     }
 
     /// Gives an image its name.
-    fn name(
-        &self,
-        hold: &Hold,
-        manifest: &Descriptor,
-        name: Option<&str>,
-    ) -> Result<(), Failure> {
+    fn name(&self, hold: &Hold, manifest: &Descriptor, name: Option<&str>) -> Result<(), Failure> {
         match name {
             Some(name) => hold.tag(name, manifest).map(|_| ())?,
             None => hold.keep(manifest)?,
@@ -234,7 +230,9 @@ fn local_name(path: &Path) -> Option<Reference> {
 /// The first name of an archive that is a whole one; a bare tag, as image layouts have it, is none.
 fn own_name(names: &[String]) -> Option<String> {
     let whole = names.iter().find(|name| name.contains('/') || name.contains(':'));
-    whole.and_then(|name| name.parse::<Reference>().ok()).map(|name| name.tagged_or_latest().to_string())
+    whole
+        .and_then(|name| name.parse::<Reference>().ok())
+        .map(|name| name.tagged_or_latest().to_string())
 }
 
 /// A source that is no registry, in the library's words.

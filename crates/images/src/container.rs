@@ -19,6 +19,7 @@ mod step;
 use std::path::{Path, PathBuf};
 
 use lxcri_core::id::ContainerId;
+use lxcri_linux::tree::TreeError;
 
 pub use make::{Made, Making};
 pub use record::{Record, records};
@@ -57,6 +58,14 @@ pub enum ContainerError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// A file of the container's stays.
+    #[error("{}: {source}", path.display())]
+    Tree {
+        /// The container's directory.
+        path: PathBuf,
+        /// What could not be removed in it.
+        source: TreeError,
+    },
     /// The image's layers.
     #[error(transparent)]
     Bring(#[from] BringError),
@@ -83,7 +92,7 @@ impl ContainerError {
                 format!("`proxmox-lxcri delete --force {id}` removes it"),
                 "--name gives the new one another name".to_owned(),
             ],
-            Self::Damaged { .. } | Self::Io { .. } => Vec::new(),
+            Self::Damaged { .. } | Self::Io { .. } | Self::Tree { .. } => Vec::new(),
             Self::Bring(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),

@@ -17,11 +17,11 @@
 //! Nothing here prints, and nothing runs a container: that is `lxcri_core::runtime`'s.
 
 pub mod archive;
-// pub mod container;
+pub mod container;
 pub mod digest;
 pub mod document;
 pub mod layer;
-// pub mod library;
+pub mod library;
 mod parallel;
 pub mod progress;
 pub mod pull;
@@ -29,7 +29,7 @@ pub mod push;
 pub mod reference;
 pub mod registries;
 pub mod registry;
-// pub mod rootfs;
+pub mod rootfs;
 pub mod settings;
 pub mod spec;
 mod step;

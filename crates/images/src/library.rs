@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use lxcri_core::config::{Config, LookupError};
 
 pub use bring::{Bring, BringError, Brought};
-pub use tidy::{TidyError, Tidied};
+pub use tidy::{Tidied, TidyError};
 
 use crate::layer::{CacheError, Layers, Limits, Workers};
 use crate::rootfs;
@@ -87,7 +87,8 @@ impl Library {
     /// # Errors
     /// `zfs.dataset` is no name of a dataset.
     pub fn place(&self) -> Result<rootfs::Place, rootfs::RootfsError> {
-        rootfs::Place::new(self.root.join("rootfs"), self.dataset.as_deref(), false)
+        let dataset = self.dataset.as_deref().map(str::parse).transpose()?;
+        Ok(rootfs::Place { root: self.root.join("rootfs"), dataset, sync: false })
     }
 
     /// `rootfs.provider`.

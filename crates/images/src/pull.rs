@@ -94,15 +94,12 @@ pub struct Pull<'a> {
 ///
 /// # Errors
 /// The registry's, where no mirror had it. Whole blobs and beginnings of blobs stay in the store.
-pub fn pull(
-    hold: &Hold,
-    pull: &Pull<'_>,
-    listeners: Listeners<'_>,
-) -> Result<Imported, PullError> {
+pub fn pull(hold: &Hold, pull: &Pull<'_>, listeners: Listeners<'_>) -> Result<Imported, PullError> {
     let endpoints = pull.registries.endpoints(pull.reference)?;
     let mut endpoints = endpoints.into_iter().peekable();
     while let Some(endpoint) = endpoints.next() {
-        let job = Job { hold, pull, endpoint: &endpoint, repository: repository(&endpoint)?, listeners };
+        let job =
+            Job { hold, pull, endpoint: &endpoint, repository: repository(&endpoint)?, listeners };
         match job.image() {
             Err(error @ (PullError::Registry(_) | PullError::Platform { .. }))
                 if endpoints.peek().is_some() =>

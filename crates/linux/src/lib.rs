@@ -10,6 +10,7 @@ pub mod channel;
 pub mod clone;
 pub mod confine;
 pub mod exec;
+pub mod filesystem_ids;
 pub mod json;
 pub mod landlock;
 pub mod mount;

@@ -55,9 +55,7 @@ impl Runtime<'_> {
         let spec = Spec::parse(&config, &config_path)?;
         let (room, backend) = match early {
             Some(chosen) => chosen,
-            None => {
-                self.choose_room(options.backend.as_deref(), &options.id, &bundle, &spec)?
-            }
+            None => self.choose_room(options.backend.as_deref(), &options.id, &bundle, &spec)?,
         };
         judge(room, &config, &config_path)?;
         let process = spec.require_process(&config_path)?;

@@ -41,8 +41,7 @@ impl Record {
     /// Writes it; a reader never sees half of it.
     pub(super) fn write(&self, directory: &Path) -> Result<(), ContainerError> {
         let (temporary, path) = (directory.join(".container.json"), directory.join(NAME));
-        let text = serde_json::to_vec(self)
-            .map_err(|error| damaged(&path, &error.to_string()))?;
+        let text = serde_json::to_vec(self).map_err(|error| damaged(&path, &error.to_string()))?;
         std::fs::write(&temporary, text).map_err(ContainerError::io("write", &temporary))?;
         std::fs::rename(&temporary, &path).map_err(ContainerError::io("rename", &temporary))
     }

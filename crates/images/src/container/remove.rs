@@ -1,9 +1,13 @@
 //! Removing what a container of an image left.
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use lxcri_core::id::ContainerId;
 use lxcri_linux::step::Step as _;
+use lxcri_linux::tree;
 
 use super::record::NAME;
 use super::{ContainerError, Record, Step};
@@ -36,24 +40,25 @@ pub fn remove(
 pub(super) fn take_away(library: &Library, id: &ContainerId) -> Result<(), ContainerError> {
     rootfs::remove(&library.place()?, id)?;
     Step::RootfsGone.reached();
-    let directory = library.containers().join(id.as_str());
+    let containers = library.containers();
+    let directory = containers.join(id.as_str());
     for name in ["bundle", "files", "volumes"] {
-        remove_tree(&directory.join(name))?;
+        remove_from(&directory, OsStr::new(name))?;
     }
     Step::FilesGone.reached();
-    let record = directory.join(NAME);
-    match std::fs::remove_file(&record) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(ContainerError::io("remove", &record)(error));
-        }
-        _ => {}
-    }
-    remove_tree(&directory)?;
+    remove_from(&directory, OsStr::new(NAME))?;
+    remove_from(&containers, OsStr::new(id.as_str()))?;
     Step::Gone.reached();
     Ok(())
 }
 
 /// Removes a tree that a container may have written to; that there is none is fine.
-fn remove_tree(path: &Path) -> Result<(), ContainerError> {
-    lxcri_linux::remove::remove_path(path).map_err(ContainerError::io("remove", path))
+fn remove_from(directory: &Path, name: &OsStr) -> Result<(), ContainerError> {
+    let parent = match File::open(directory) {
+        Ok(parent) => parent,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(ContainerError::io("open", directory)(error)),
+    };
+    tree::remove(parent, name)
+        .map_err(|source| ContainerError::Tree { path: directory.to_owned(), source })
 }

@@ -21,6 +21,7 @@ use lxcri_linux::procfs::Proc;
 use lxcri_linux::remove::remove_tree;
 use lxcri_linux::step::Step as _;
 use rustix::fs::{Mode as Permissions, OFlags};
+use serde::{Deserialize, Serialize};
 
 pub use self::error::CacheError;
 
@@ -47,11 +48,13 @@ pub struct Layers {
 }
 
 /// A layer that is ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Layer {
     /// Which.
     pub diff_id: Digest,
-    /// Its tree, written with [`Mode::Overlay`] and unshifted owners.
+    /// Its tree, written with [`Mode::Overlay`] and unshifted owners: deleted files are character
+    /// devices 0:0, opaque directories have `trusted.overlay.opaque`. Absolute.
     pub path: PathBuf,
 }
 

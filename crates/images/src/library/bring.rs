@@ -88,7 +88,8 @@ impl Library {
                     } else {
                         Origin::Path(path)
                     };
-                    let request = Request { transport: *transport, origin, image: *image, platform };
+                    let request =
+                        Request { transport: *transport, origin, image: *image, platform };
                     Ok(archive::import(hold, request, listeners)?)
                 }
             }

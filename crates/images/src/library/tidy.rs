@@ -95,7 +95,7 @@ impl Library {
             // What a damaged image needs has to be fetched again anyway.
             let Ok(contents) = image.contents else { continue };
             let diff_ids = contents.image_config.rootfs.diff_ids;
-            chains.extend(rootfs::chain_id(&diff_ids));
+            chains.insert(rootfs::chain_id(&diff_ids));
             needed.extend(diff_ids);
         }
         for record in rootfs::records(&place)? {

@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// The right to remove blobs; `waiting` is called once where others hold the store now.
-    pub(super) fn collect(&self, waiting: &dyn Fn()) -> Result<File, StoreError> {
+    pub(crate) fn collect(&self, waiting: &dyn Fn()) -> Result<File, StoreError> {
         let path = self.ingest_path(STORE_LOCK);
         let file = open(&path)?;
         match file.try_lock() {

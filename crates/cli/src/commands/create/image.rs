@@ -59,7 +59,10 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// The image, and the words behind it.
-    pub(crate) fn split<'w>(&'w self, words: &'w [String]) -> Result<(&'w str, &'w [String]), Failure> {
+    pub(crate) fn split<'w>(
+        &'w self,
+        words: &'w [String],
+    ) -> Result<(&'w str, &'w [String]), Failure> {
         match (&self.image, words.split_first()) {
             (Some(image), _) => Ok((image, words)),
             (None, Some((image, words))) => Ok((image, words)),
@@ -162,11 +165,7 @@ impl<'p> ImageContainer<'p> {
     }
 
     /// Brings the image where it is missing, and makes root filesystem and bundle.
-    pub(crate) fn make(
-        &self,
-        asked: &Asked,
-        program: &Program,
-    ) -> Result<CreateOptions, Failure> {
+    pub(crate) fn make(&self, asked: &Asked, program: &Program) -> Result<CreateOptions, Failure> {
         let way = &asked.form.way;
         let hold = self.images.hold(&self.wanted.source)?;
         let progress = progress::listener(asked.quiet);

@@ -64,9 +64,9 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
             return Err(Failure::new("an archive is nothing for a terminal")
                 .hint("--output FILE, or a pipe"));
         }
-        None => output::stream(|stdout| {
-            Ok(export(&hold, &items, format, stdout, progress.as_ref())?)
-        })?,
+        None => {
+            output::stream(|stdout| Ok(export(&hold, &items, format, stdout, progress.as_ref())?))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

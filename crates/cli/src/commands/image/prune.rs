@@ -30,8 +30,7 @@ pub(crate) struct Args {
 /// Removes, and says how much it was.
 pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let images = Images::new(program)?;
-    let options =
-        PruneOptions { all: args.all, partials_older_than: args.partials_older_than };
+    let options = PruneOptions { all: args.all, partials_older_than: args.partials_older_than };
     let tidied = images.library.prune(options, &|| {
         output::note("waiting: images are being pulled, or containers made");
     })?;
