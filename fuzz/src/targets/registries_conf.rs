@@ -68,6 +68,7 @@ fn look_up(registries: &Registries, name: &str) -> Outcome {
 
 fn message(message: &str, hints: &[String]) -> Outcome {
     let mut lines = std::iter::once(message).chain(hints.iter().map(String::as_str));
-    let is_line = |line: &str| !line.chars().any(char::is_control);
+    // A tab is shown as it is, here and in the log.
+    let is_line = |line: &str| !line.chars().any(|c| c.is_control() && c != '\t');
     holds(lines.all(is_line), "an error is one line without controls")
 }
