@@ -1,5 +1,6 @@
 //! The table of targets.
 
+mod auth_challenge;
 mod cgroup_layout;
 mod config_json;
 mod config_toml;
@@ -8,6 +9,7 @@ mod dbus_message;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
+mod registry_url;
 mod rfc3339;
 mod seccomp_profile;
 mod signal;
@@ -34,6 +36,7 @@ const fn target(name: &'static str, run: fn(&[u8]) -> Outcome) -> Target {
 
 /// All targets, in the order in which they are driven.
 pub const TARGETS: &[Target] = &[
+    target("auth_challenge", auth_challenge::run),
     target("cgroup_layout", cgroup_layout::run),
     target("config_json", config_json::run),
     target("config_toml", config_toml::run),
@@ -42,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
+    target("registry_url", registry_url::run),
     target("rfc3339", rfc3339::run),
     target("seccomp_profile", seccomp_profile::run),
     target("signal", signal::run),

@@ -33,18 +33,14 @@ pub enum Piece<'a> {
 }
 
 /// Why a blob did not come whole.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum BlobError<E> {
     /// The registry, or the way to it.
-    Registry(Error),
+    #[error(transparent)]
+    Registry(#[from] Error),
     /// Whoever takes the bytes.
+    #[error("{0}")]
     Taker(E),
-}
-
-impl<E> From<Error> for BlobError<E> {
-    fn from(error: Error) -> Self {
-        Self::Registry(error)
-    }
 }
 
 /// Takes the pieces of a blob.
