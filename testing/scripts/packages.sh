@@ -4,10 +4,11 @@
 set -euo pipefail
 
 case "${1:-}" in
-build) wanted=(gcc libc6-dev pkg-config libseccomp-dev) ;;
+# openssl makes certificates for unit tests.
+build) wanted=(gcc libc6-dev pkg-config libseccomp-dev openssl) ;;
 # crun and the newest runc are not among them: peers.sh fetches those without installing anything.
 test) wanted=(apache2-utils busybox-static runc podman conmon containerd docker-registry
-    golang-github-containers-common mmdebstrap openssl patchelf strace uidmap util-linux) ;;
+    golang-github-containers-common mmdebstrap patchelf strace uidmap util-linux) ;;
 *) echo "usage: packages.sh build|test" >&2; exit 2 ;;
 esac
 

@@ -13,7 +13,7 @@ use super::manifest::{digest_of, invalid_path};
 use super::repository::Repository;
 use super::settings::Timeouts;
 use super::token::Scope;
-use super::transport::{Payload, explain};
+use super::transport::{Payload, Wait, explain};
 use crate::document::{Descriptor, MAX_DOCUMENT};
 
 /// Bytes that are handed on at once.
@@ -176,7 +176,7 @@ impl Client {
             url,
             headers,
             payload: Payload::Nothing,
-            within: None,
+            wait: Wait::Stream,
             what: &transfer.what,
         })
     }
