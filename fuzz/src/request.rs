@@ -105,6 +105,6 @@ mod tests {
             assert!(parse(words).is_err(), "{words:?}");
         }
         let error = parse(&["replay", "nope", "/f"]).unwrap_err();
-        assert!(error.starts_with("no target \"nope\": there are cgroup_layout, "), "{error}");
+        assert!(error.starts_with("no target \"nope\": there are auth_challenge, "), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! The client against Debian's registry: there and back, in the clear and with TLS, for anybody and
 //! for those who are logged in.
+#![cfg(test)]
 
 use std::io::Cursor;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! The table of targets.
 
+mod auth_challenge;
 mod cgroup_layout;
 mod config_json;
 mod config_toml;
@@ -10,6 +11,7 @@ mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
 mod registries_conf;
+mod registry_url;
 mod rfc3339;
 mod seccomp_profile;
 mod signal;
@@ -36,6 +38,7 @@ const fn target(name: &'static str, run: fn(&[u8]) -> Outcome) -> Target {
 
 /// All targets, in the order in which they are driven.
 pub const TARGETS: &[Target] = &[
+    target("auth_challenge", auth_challenge::run),
     target("cgroup_layout", cgroup_layout::run),
     target("config_json", config_json::run),
     target("config_toml", config_toml::run),
@@ -46,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
     target("registries_conf", registries_conf::run),
+    target("registry_url", registry_url::run),
     target("rfc3339", rfc3339::run),
     target("seccomp_profile", seccomp_profile::run),
     target("signal", signal::run),

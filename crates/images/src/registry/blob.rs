@@ -13,7 +13,7 @@ use super::manifest::{digest_of, invalid_path};
 use super::repository::Repository;
 use super::settings::Timeouts;
 use super::token::Scope;
-use super::transport::{Payload, explain};
+use super::transport::{Payload, Wait, explain};
 use crate::document::{Descriptor, MAX_DOCUMENT};
 
 /// Bytes that are handed on at once.
@@ -33,18 +33,14 @@ pub enum Piece<'a> {
 }
 
 /// Why a blob did not come whole.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum BlobError<E> {
     /// The registry, or the way to it.
-    Registry(Error),
+    #[error(transparent)]
+    Registry(#[from] Error),
     /// Whoever takes the bytes.
+    #[error("{0}")]
     Taker(E),
-}
-
-impl<E> From<Error> for BlobError<E> {
-    fn from(error: Error) -> Self {
-        Self::Registry(error)
-    }
 }
 
 /// Takes the pieces of a blob.
@@ -180,7 +176,7 @@ impl Client {
             url,
             headers,
             payload: Payload::Nothing,
-            within: None,
+            wait: Wait::Stream,
             what: &transfer.what,
         })
     }

@@ -9,7 +9,7 @@ use ureq::http::Method;
 
 use super::Client;
 use super::error::Error;
-use super::transport::{Outgoing, Payload, Trust};
+use super::transport::{Outgoing, Payload, Trust, Wait};
 use super::url::{Scheme, Url};
 
 /// A registry that was reached.
@@ -106,7 +106,7 @@ impl Client {
             headers: &[],
             authorization: None,
             payload: Payload::Nothing,
-            within: Some(self.settings.timeouts.document),
+            wait: Wait::Document,
             what: &endpoint.host,
         })?;
         super::exchange::drain(answer.into_body());

@@ -219,7 +219,8 @@ impl Error {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Broken { .. } | Self::Stalled { .. } => true,
-            Self::Status { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            // Not 429 and 503: for those a request has waited already.
+            Self::Status { status, .. } => matches!(status, 408 | 500 | 502 | 504),
             _ => false,
         }
     }

@@ -12,7 +12,7 @@ use super::Client;
 use super::endpoint::Endpoint;
 use super::error::{Error, told};
 use super::token::Scope;
-use super::transport::{Payload, explain};
+use super::transport::{Payload, Wait, explain};
 use super::url::Url;
 
 /// The most bytes that are read of an answer that is a failure.
@@ -30,8 +30,7 @@ pub(super) struct Call<'a> {
     pub(super) url: Url,
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) payload: Payload<'a>,
-    /// The time for all of it; none for blobs.
-    pub(super) within: Option<Duration>,
+    pub(super) wait: Wait,
     /// What is asked for, for messages.
     pub(super) what: &'a str,
 }

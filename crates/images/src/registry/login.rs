@@ -8,7 +8,7 @@ use super::endpoint::Endpoint;
 use super::error::Error;
 use super::exchange::{Answer, Call, drain};
 use super::token::Scope;
-use super::transport::Payload;
+use super::transport::{Payload, Wait};
 
 /// What the registry said to name and password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Client {
             url,
             headers: Vec::new(),
             payload: Payload::Nothing,
-            within: Some(self.settings.timeouts.document),
+            wait: Wait::Document,
             what,
         };
         self.follow(&mut call, authorization.as_ref())

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::exchange::{Answer, Call, drain};
 use super::repository::{Label, Repository};
 use super::token::Scope;
-use super::transport::Payload;
+use super::transport::{Payload, Wait};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::document::{MAX_DOCUMENT, media_type};
 
@@ -119,7 +119,7 @@ impl Client {
             url,
             headers: vec![(header::ACCEPT, KINDS.join(", "))],
             payload: Payload::Nothing,
-            within: Some(self.settings.timeouts.document),
+            wait: Wait::Document,
             what,
         })
     }

@@ -11,7 +11,7 @@ use super::exchange::{Answer, Call, drain};
 use super::manifest::{digest_of, invalid_path, told_digest};
 use super::repository::{Label, Repository, name_problem};
 use super::token::Scope;
-use super::transport::Payload;
+use super::transport::{Payload, Wait};
 use super::url::{Scheme, Url};
 use crate::digest::Digest;
 use crate::document::Descriptor;
@@ -40,7 +40,7 @@ struct Push<'a> {
 }
 
 impl Client {
-    /// Whether a repository has a blob: its size as far as it is told, or nothing.
+    /// Whether a repository has a blob.
     ///
     /// # Errors
     /// The registry's.
@@ -130,7 +130,7 @@ impl Client {
             url: at(endpoint, repository, &path)?,
             headers: vec![(header::CONTENT_TYPE, media_type.to_owned())],
             payload: Payload::Bytes(bytes),
-            within: Some(self.settings.timeouts.document),
+            wait: Wait::Document,
             what: &what,
         };
         let answer = self.ask(&mut call)?.expect(repository.host(), &what, &[200, 201, 202])?;
@@ -186,7 +186,7 @@ impl Client {
             url: place,
             headers: vec![(header::CONTENT_TYPE, "application/octet-stream".to_owned())],
             payload: Payload::Reader(&mut reader, descriptor.size),
-            within: None,
+            wait: Wait::Commit,
             what,
         })?;
         let answer = answer.expect(&endpoint.host, what, &[201, 202, 204])?;
@@ -211,9 +211,9 @@ impl Client {
             Method::HEAD | Method::GET => Payload::Nothing,
             _ => Payload::Bytes(&[]),
         };
-        let within = Some(self.settings.timeouts.document);
+        let wait = if method == Method::PUT { Wait::Commit } else { Wait::Document };
         let headers = Vec::new();
-        self.exchange(&mut Call { endpoint, scope, method, url, headers, payload, within, what })
+        self.exchange(&mut Call { endpoint, scope, method, url, headers, payload, wait, what })
     }
 }
 

@@ -33,7 +33,7 @@ impl Client {
                 headers: &call.headers,
                 authorization: authorization.as_deref(),
                 payload: reborrow(&mut call.payload),
-                within: call.within,
+                wait: call.wait,
                 what: call.what,
             })?;
             let answer = Answer::new(response, url, known);

@@ -158,6 +158,7 @@ fn serve(
     script: &Script,
     log: &Mutex<Vec<Seen>>,
 ) {
+    stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     match tls {
         Some(config) => {

@@ -9,7 +9,7 @@ use super::exchange::{Answer, Call};
 use super::manifest::invalid_path;
 use super::repository::{Label, Repository};
 use super::token::Scope;
-use super::transport::Payload;
+use super::transport::{Payload, Wait};
 use super::url::Url;
 use crate::document::MAX_DOCUMENT;
 
@@ -45,7 +45,7 @@ impl Client {
                 url,
                 headers: Vec::new(),
                 payload: Payload::Nothing,
-                within: Some(self.settings.timeouts.document),
+                wait: Wait::Document,
                 what: &what,
             })?;
             let answer = answer.expect(repository.host(), &what, &[200])?;

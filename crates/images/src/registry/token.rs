@@ -18,7 +18,7 @@ use super::endpoint::Endpoint;
 use super::error::{Error, told};
 use super::exchange::{Answer, Call};
 use super::repository::Repository;
-use super::transport::{Outgoing, Payload, Trust};
+use super::transport::{Outgoing, Payload, Trust, Wait};
 use super::url::{Scheme, Url, form};
 
 /// The most bytes of a token service's answer.
@@ -265,7 +265,7 @@ impl Client {
             url,
             headers: Vec::new(),
             payload: Payload::Nothing,
-            within: Some(self.settings.timeouts.document),
+            wait: Wait::Document,
             what,
         };
         self.follow(&mut call, authorization.as_ref())
@@ -299,7 +299,7 @@ impl Client {
             headers: &headers,
             authorization: None,
             payload: Payload::Bytes(body.as_bytes()),
-            within: Some(self.settings.timeouts.document),
+            wait: Wait::Document,
             what,
         })?;
         Ok(Answer::new(response, realm.clone(), true))

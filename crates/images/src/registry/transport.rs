@@ -47,6 +47,20 @@ pub(super) enum Payload<'a> {
     Reader(&'a mut dyn Read, u64),
 }
 
+/// How long a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The time of a document for all of it, the answer's body as well.
+    Document,
+    /// As long as bytes come.
+    Stream,
+    /// As long as bytes go; the answer may take its time: object stores copy a whole blob then.
+    Commit,
+}
+
+/// How many times as long as a document a registry may take to keep a blob.
+const COMMIT: u32 = 10;
+
 /// One request, complete.
 pub(super) struct Outgoing<'a> {
     pub(super) method: Method,
@@ -56,8 +70,7 @@ pub(super) struct Outgoing<'a> {
     /// The value of `Authorization`.
     pub(super) authorization: Option<&'a str>,
     pub(super) payload: Payload<'a>,
-    /// The time for all of it, the answer's body as well; none for blobs.
-    pub(super) within: Option<Duration>,
+    pub(super) wait: Wait,
     /// What is asked for, for messages.
     pub(super) what: &'a str,
 }
@@ -81,16 +94,17 @@ impl Transport {
     /// redirects are not followed.
     pub(super) fn send(&self, outgoing: Outgoing<'_>) -> Result<Response<Body>, Error> {
         let agent = self.agent(outgoing.url, outgoing.trust)?;
-        let (host, what, within) = (outgoing.url.authority(), outgoing.what, outgoing.within);
+        let (host, what, wait) = (outgoing.url.authority(), outgoing.what, outgoing.wait);
+        let document = self.settings.timeouts.document;
         let (head, payload) = head_of(outgoing)?;
         // An error of our own reader would otherwise look like one of the connection.
         let mut failed = None;
         let answer = match payload {
-            Payload::Nothing => run(&agent, head.body(()), within),
-            Payload::Bytes(bytes) => run(&agent, head.body(bytes), within),
+            Payload::Nothing => run(&agent, head.body(()), wait, document),
+            Payload::Bytes(bytes) => run(&agent, head.body(bytes), wait, document),
             Payload::Reader(reader, _) => {
                 let mut reader = Watched { reader, failed: &mut failed };
-                run(&agent, head.body(SendBody::from_reader(&mut reader)), within)
+                run(&agent, head.body(SendBody::from_reader(&mut reader)), wait, document)
             }
         };
         if let Some(source) = failed {
@@ -122,7 +136,7 @@ impl Transport {
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(proxy)
-            .user_agent(user_agent.as_str())
+            .user_agent(plain(user_agent))
             .accept_encoding("identity")
             .max_response_header_size(MAX_HEAD)
             .max_idle_connections(2 * IDLE_PER_HOST)
@@ -139,16 +153,29 @@ impl Transport {
     }
 }
 
+/// What a header takes; the library takes that for granted.
+fn plain(text: &str) -> String {
+    text.chars().filter(|letter| letter.is_ascii_graphic() || *letter == ' ').collect()
+}
+
 fn run<S: ureq::AsSendBody>(
     agent: &Agent,
     request: Result<Request<S>, ureq::http::Error>,
-    within: Option<Duration>,
+    wait: Wait,
+    document: Duration,
 ) -> Result<Response<Body>, ureq::Error> {
     let request = request?;
-    match within {
-        None => agent.run(request),
-        Some(_) => agent.run(agent.configure_request(request).timeout_global(within).build()),
-    }
+    let long = Some(document.saturating_mul(COMMIT));
+    let request = match wait {
+        Wait::Stream => return agent.run(request),
+        Wait::Document => agent.configure_request(request).timeout_global(Some(document)).build(),
+        Wait::Commit => agent
+            .configure_request(request)
+            .timeout_per_read(long)
+            .timeout_recv_response(long)
+            .build(),
+    };
+    agent.run(request)
 }
 
 /// The request's head, and what is left for its body.

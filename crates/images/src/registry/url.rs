@@ -6,6 +6,9 @@ use std::net::Ipv6Addr;
 /// The longest address that is taken, in bytes. Signed addresses of object stores have some 2,000.
 const LONGEST: usize = 8 * 1024;
 
+/// The longest path with its query, escaped: with scheme and host it is still an address that is taken.
+const LONGEST_TARGET: usize = 7 * 1024;
+
 /// How a host is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -228,6 +231,9 @@ fn escaped(target: &str) -> Result<String, &'static str> {
             }
             _ => text.push(char::from(byte)),
         }
+    }
+    if text.len() > LONGEST_TARGET {
+        return Err("its path is longer than 7 KiB");
     }
     Ok(text)
 }

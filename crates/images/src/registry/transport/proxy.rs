@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
-use ureq::Proxy;
+use ureq::{Proxy, ProxyProtocol};
 
 use crate::registry::error::Error;
 use crate::registry::url::{Scheme, Url};
@@ -51,8 +51,11 @@ impl Proxies {
         if url.is_loopback() || self.none.iter().any(|entry| matches(entry, url)) {
             return Ok(None);
         }
-        let made = Proxy::new(proxy).map(Some);
-        made.map_err(|_| Error::Setup {
+        // Of any other kind it would be passed by.
+        let speaks =
+            |proxy: &Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
+        let made = Proxy::new(proxy).ok().filter(speaks).map(Some);
+        made.ok_or_else(|| Error::Setup {
             what: name.to_owned(),
             problem: "no address of an http or https proxy".to_owned(),
         })
@@ -158,7 +161,9 @@ mod tests {
         assert_eq!(port("https://10.2.3.4/"), None);
         assert_eq!(port("https://127.0.0.1:5000/"), None);
         assert!(!format!("{proxies:?}").contains("secret"));
-        let broken = Proxies { https: Some("so cks://".to_owned()), ..Proxies::default() };
-        assert!(broken.of(&Url::parse("https://r.example/").unwrap()).is_err());
+        for text in ["so cks://", "socks5://127.0.0.1:1", "ftp://a"] {
+            let broken = Proxies { https: Some(text.to_owned()), ..Proxies::default() };
+            assert!(broken.of(&Url::parse("https://r.example/").unwrap()).is_err(), "{text}");
+        }
     }
 }
