@@ -5,6 +5,8 @@ mod config_json;
 mod config_toml;
 mod container_id;
 mod dbus_message;
+mod image_archive;
+mod image_documents;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
@@ -39,6 +41,8 @@ pub const TARGETS: &[Target] = &[
     target("config_toml", config_toml::run),
     target("container_id", container_id::run),
     target("dbus_message", dbus_message::run),
+    target("image_archive", image_archive::run),
+    target("image_documents", image_documents::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
