@@ -7,6 +7,8 @@ mod config_toml;
 mod container_id;
 mod dbus_message;
 mod image_reference;
+mod image_archive;
+mod image_documents;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
@@ -45,6 +47,8 @@ pub const TARGETS: &[Target] = &[
     target("container_id", container_id::run),
     target("dbus_message", dbus_message::run),
     target("image_reference", image_reference::run),
+    target("image_archive", image_archive::run),
+    target("image_documents", image_documents::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
