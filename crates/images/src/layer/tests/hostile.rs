@@ -239,7 +239,7 @@ fn holes_count_too() {
         ("GNU.sparse.name", b"huge"),
         ("GNU.sparse.realsize", b"9000000000000000000"),
     ];
-    let archive = Tar::default().pax(&records).file("x", [b'0', b'\n'].repeat(1)).end();
+    let archive = Tar::default().pax(&records).file("x", "0\n").end();
     let problem = overlay().refusal(&archive);
     assert_eq!(problem, "entry \"huge\" is sparse and has a map longer than what is stored");
     let map = [&b"0\n"[..], &[0; 510]].concat();

@@ -26,7 +26,7 @@ fn tree(directory: &Path) -> Vec<(String, String)> {
 fn stacked(layers: &[Place]) -> Vec<(String, String)> {
     let merged = tempfile::tempdir().unwrap();
     let empty = tempfile::tempdir().unwrap();
-    let mut lower: Vec<_> = layers.iter().rev().map(|layer| layer.target()).collect();
+    let mut lower: Vec<_> = layers.iter().rev().map(Place::target).collect();
     // overlayfs takes no single layer without one to write to.
     lower.push(empty.path().to_owned());
     let lower: Vec<_> = lower.iter().map(|path| path.display().to_string()).collect();

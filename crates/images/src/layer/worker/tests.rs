@@ -2,6 +2,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::XattrFlags;
+
 use super::super::tests::{Place, Tar, blob, gzip, header, paths};
 use super::*;
 use crate::progress::{Silent, Task};
@@ -41,19 +43,27 @@ fn a_process_unpacks_like_we_do() {
         .device(b'3', "null", 1, 3)
         .file(".wh.gone", "")
         .end();
-    let (one, other) = (Place::new(Mode::Overlay), Place::new(Mode::Overlay));
     let workers = Workers::start(2, &Limits::default());
-    let total = Box::leak(Box::new(0));
-    let mut sum = Sum(total);
     let packed = gzip(&archive);
-    let done = workers.unpack(job(&one, &packed, Digest::of(&archive)), &mut sum).unwrap();
-    assert_eq!(*sum.0, packed.len() as u64);
-    assert_eq!(done, other.unpack(&archive).unwrap());
-    assert_eq!(paths(&one.target()), paths(&other.target()));
-    let mut value = [0_u8; 8];
-    let opaque = rustix::fs::getxattr(one.path("d"), "trusted.overlay.opaque", &mut value[..]);
-    assert_eq!(&value[..opaque.unwrap()], b"y");
-    assert_eq!(one.path("d/f").metadata().unwrap().nlink(), 2);
+    for mode in [Mode::Overlay, Mode::Apply] {
+        let (one, other) = (Place::new(mode), Place::new(mode));
+        for place in [&one, &other] {
+            std::fs::create_dir_all(place.path("d/lower/deep")).unwrap();
+            std::fs::write(place.path("gone"), "").unwrap();
+            rustix::fs::setxattr(place.path("d"), "user.lower", b"1", XattrFlags::empty()).unwrap();
+        }
+        let total = Box::leak(Box::new(0));
+        let mut sum = Sum(total);
+        let done = workers.unpack(job(&one, &packed, Digest::of(&archive)), &mut sum).unwrap();
+        assert_eq!(*sum.0, packed.len() as u64);
+        assert_eq!(done, other.unpack(&archive).unwrap());
+        assert_eq!(paths(&one.target()), paths(&other.target()));
+        assert_eq!(one.path("d/lower").exists(), mode == Mode::Overlay, "there it is hidden");
+        assert_eq!(one.path("d/f").metadata().unwrap().nlink(), 2);
+        let mut value = [0_u8; 8];
+        let opaque = rustix::fs::getxattr(one.path("d"), "trusted.overlay.opaque", &mut value[..]);
+        assert_eq!(opaque.is_ok_and(|length| value[..length] == *b"y"), mode == Mode::Overlay);
+    }
 }
 
 #[test]
@@ -149,7 +159,8 @@ fn it_has_few_rights_and_its_death_is_an_error() {
             // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, MKNOD, SETFCAP.
             let line = |name: &str| format!("{name}:\t000000008800001b");
             let wanted = ["CapPrm", "CapEff", "CapBnd"].map(line);
-            for wanted in wanted.iter().map(String::as_str).chain(["NoNewPrivs:\t1"]) {
+            for wanted in wanted.iter().map(String::as_str).chain(["NoNewPrivs:\t1", "Seccomp:\t2"])
+            {
                 assert!(status.contains(wanted), "{wanted} is missing in\n{status}");
             }
         }
