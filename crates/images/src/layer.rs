@@ -184,3 +184,6 @@ pub(crate) fn mark_opaque(target: BorrowedFd<'_>, path: &[u8]) -> Result<(), Pro
     rustix::fs::fsetxattr(directory.as_fd(), "trusted.overlay.opaque", b"y", XattrFlags::empty())
         .map_err(Problem::at("make opaque", path))
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,7 @@ pub(super) struct Pieces<'p> {
     pieces: Receiver<Message>,
     empty: Sender<Vec<u8>>,
     current: Option<Piece>,
+    at_end: bool,
     progress: &'p mut dyn FnMut(u64) -> Result<(), Problem>,
 }
 
@@ -70,13 +71,19 @@ impl Chunks for Pieces<'_> {
             // Fails only where the decompressor has ended, which needs no more buffers then.
             let _ = self.empty.send(piece.buffer);
         }
+        if self.at_end {
+            return Ok(false);
+        }
         match self.pieces.recv() {
             Ok(Message::Piece(piece)) => {
                 (self.progress)(piece.compressed)?;
                 self.current = Some(piece);
                 Ok(true)
             }
-            Ok(Message::End) => Ok(false),
+            Ok(Message::End) => {
+                self.at_end = true;
+                Ok(false)
+            }
             Ok(Message::Failed(problem)) => Err(problem),
             Err(_) => Err(Problem::Worker("lost one of its threads".into())),
         }
@@ -108,7 +115,7 @@ pub(super) fn run<T>(
             .spawn_scoped(scope, move || hash(algorithm, &from_decompressor, &to_writer))
             .map_err(start)?;
         // Dropped when `write` returns, so that the threads before it end, too.
-        let written = write(Pieces { pieces, empty, current: None, progress })?;
+        let written = write(Pieces { pieces, empty, current: None, at_end: false, progress })?;
         let digest = hashing.join().ok().flatten();
         let lost = || Problem::Worker("lost one of its threads".into());
         digest.map(|digest| (written, digest)).ok_or_else(lost)

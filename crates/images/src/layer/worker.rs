@@ -2,8 +2,8 @@
 //!
 //! Each layer gets a process of its own: this program, executed again, so that nothing of the
 //! caller's memory is in it, such as passwords of a registry. It gets the blob to read and the
-//! directory to write; then it gives up all other paths, the network, descriptors and capabilities
-//! ([`lxcri_linux::confine`]), reads what a stranger wrote, reports and ends. It also ends, at once,
+//! directory to write; then it gives up all other paths, the network, descriptors, capabilities
+//! ([`lxcri_linux::confine`]) and system calls, reads what a stranger wrote, reports and ends. It also ends, at once,
 //! when its parent does. Nothing is shared between two layers, and starting it costs a millisecond.
 //!
 //! **What is believed.** The parent parses every report as a stranger's, and follows the paths in it
@@ -13,6 +13,7 @@
 //! a third of the time.
 
 mod child;
+mod filter;
 mod slots;
 
 use std::fs::File;
@@ -58,8 +59,7 @@ pub struct Job {
     pub ids: Ids,
 }
 
-/// Unpacks several layers at once, each in a process of its own. Serves any number of threads; drops
-/// nothing that runs.
+/// Unpacks several layers at once, each in a process of its own. Serves any number of threads.
 ///
 /// The program has to call [`worker_main_if_asked`] first of all.
 #[derive(Debug)]

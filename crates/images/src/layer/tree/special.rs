@@ -28,6 +28,9 @@ impl Tree<'_> {
             let message = format!("is a hard link to {:?}, which {message}", shown(target));
             Problem::entry(&entry.path, message)
         };
+        if target.is_empty() {
+            return Err(problem("is a directory"));
+        }
         let (directory, target_name) = split(target);
         let directory = self.open(directory, PATH_ONLY).map_err(|errno| match errno {
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP => problem("is not there"),
@@ -98,14 +101,17 @@ impl Tree<'_> {
         let owner = self.owner(entry)?;
         let (directory, name) = split(path);
         let stat = self.stat(name).map_err(Problem::at("inspect", path))?;
+        let mut mode = stat.st_mode & 0o7777;
         let parent = self.parent(directory)?.fd.as_fd();
         let no_follow = AtFlags::SYMLINK_NOFOLLOW;
         if (stat.st_uid, stat.st_gid) != (owner.uid, owner.gid) {
             let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
             rustix::fs::chownat(parent, name, Some(uid), Some(gid), no_follow)
                 .map_err(Problem::at("change the owner of", path))?;
+            // Which takes setuid and setgid away (chown(2)).
+            mode &= 0o1777;
         }
-        if !is_link && stat.st_mode & 0o7777 != entry.mode {
+        if !is_link && mode != entry.mode {
             // It is no link: this very process has just made it, and no other can write here.
             let mode = Permissions::from_raw_mode(entry.mode);
             rustix::fs::chmodat(parent, name, mode, AtFlags::empty())

@@ -1,5 +1,6 @@
 //! The process that unpacks.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use super::super::error::Problem;
 use super::super::step::Step;
 use super::super::wire::{self, Order, Report};
 use super::super::{Request, Unpacked, write};
+use super::filter;
 
 /// What making other people's files takes. Not CAP_SYS_ADMIN, which the marks of opaque directories
 /// need: the parent makes them.
@@ -94,7 +96,18 @@ fn give_up(request: &Request<'_>, capabilities: Set, order: &Order) -> Result<()
     let kept =
         Kept { capabilities, file: order.limits.bytes, memory: MEMORY, descriptors: DESCRIPTORS };
     let walls = confine::confine(request.target, &kept);
-    walls.map(drop).map_err(Problem::at("give up rights", b""))
+    walls.map_err(Problem::at("give up rights", b""))?;
+    give_up_system_calls().map_err(Problem::at("give up system calls", b""))
+}
+
+/// Where the kernel has no filters, the other walls have to do.
+fn give_up_system_calls() -> io::Result<()> {
+    let program =
+        filter::program().map_err(|error| io::Error::other(lxcri_linux::chain(&error)))?;
+    match program.load() {
+        Err(error) if error.raw_os_error() == Some(Errno::NOSYS.raw_os_error()) => Ok(()),
+        loaded => loaded,
+    }
 }
 
 fn send(socket: BorrowedFd<'_>, report: &Report) -> Result<(), Problem> {
