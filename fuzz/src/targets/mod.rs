@@ -5,10 +5,12 @@ mod config_json;
 mod config_toml;
 mod container_id;
 mod dbus_message;
+mod image_accounts;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
 mod rfc3339;
+mod seccomp_file;
 mod seccomp_profile;
 mod signal;
 mod state_json;
@@ -39,10 +41,12 @@ pub const TARGETS: &[Target] = &[
     target("config_toml", config_toml::run),
     target("container_id", container_id::run),
     target("dbus_message", dbus_message::run),
+    target("image_accounts", image_accounts::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
     target("rfc3339", rfc3339::run),
+    target("seccomp_file", seccomp_file::run),
     target("seccomp_profile", seccomp_profile::run),
     target("signal", signal::run),
     target("state_json", state_json::run),

@@ -26,6 +26,9 @@ const LEAST_CPU: u64 = 10_000_000;
 /// add those that the runtime specification asks for.
 const DEVICES: [(i64, i64); 6] = [(1, 5), (1, 3), (1, 9), (1, 8), (5, 0), (5, 1)];
 
+/// Reading and writing for everybody (inode(7)).
+const OTHERS: u32 = 0o006;
+
 /// Directories of /dev that a privileged container has of its own, and what is no device to hand
 /// on (Docker).
 const NOT_HANDED_ON: [&str; 7] = ["pts", "shm", "fd", "mqueue", "console", ".lxc", ".udev"];
@@ -111,6 +114,8 @@ pub(super) struct Devices {
     pub(super) bound: Vec<(PathBuf, PathBuf)>,
     /// Who may use what.
     pub(super) rules: Vec<DeviceRule>,
+    /// Things the user should know, a line each.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Docker's rules and the user's devices; all of the host's in a privileged container. In a user
@@ -132,6 +137,13 @@ pub(super) fn devices(options: &Options, dev: &Path) -> Result<Devices, SpecErro
         let kind = if device.kind == "b" { DeviceType::Block } else { DeviceType::Char };
         let number = (device.major, device.minor);
         devices.rules.push(rule(true, Some(kind), Some(number), &request.access));
+        if options.wants_user_namespace() && stat.st_mode & OTHERS != OTHERS {
+            devices.warnings.push(format!(
+                "--device {}: its owner is nobody in the user namespace, and others may not use it; \
+                 --userns=host leaves it its owner",
+                super::error::shown(&request.host)
+            ));
+        }
         if options.wants_user_namespace() && request.host != device.path {
             devices.bound.push((request.host.clone(), device.path));
         } else {
@@ -280,6 +292,7 @@ mod tests {
     fn devices_of_the_host() {
         let found = devices(&request("/dev/null", "/dev/null", "rw"), Path::new("/dev")).unwrap();
         assert_eq!((found.nodes[0].major, found.nodes[0].minor), (1, 3));
+        assert!(found.warnings.is_empty(), "everybody may use it");
         assert!(!found.rules[0].allow && found.rules[7].access.as_deref() == Some("rw"));
         let elsewhere = request("/dev/null", "/dev/../opt/nil", "r");
         let found = devices(&elsewhere, Path::new("/dev")).unwrap();

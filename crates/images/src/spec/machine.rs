@@ -19,6 +19,9 @@ pub struct Machine {
     pub capabilities: Vec<&'static str>,
     /// Major and minor number of the kernel.
     pub kernel: (u32, u32),
+    /// What is hidden from containers on this machine alone: how often each processor was too hot
+    /// tells of its other work (Docker, GHSA-6fw5-f8r9-fgfm).
+    pub masked: Vec<PathBuf>,
     /// The host's /etc, for the resolver's files.
     pub etc: PathBuf,
     /// The host's /dev, for privileged containers.
@@ -36,6 +39,7 @@ impl Machine {
             hostname: name.nodename().to_string_lossy().into_owned(),
             capabilities: capabilities::available(),
             kernel: version(&name.release().to_string_lossy()),
+            masked: throttle_counters(),
             etc: "/etc".into(),
             dev: "/dev".into(),
         }
@@ -47,6 +51,14 @@ fn version(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
     let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
     (next(), next())
+}
+
+fn throttle_counters() -> Vec<PathBuf> {
+    let processors = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let counters = processors.map(|entry| entry.path().join("thermal_throttle"));
+    let mut there: Vec<PathBuf> = counters.filter(|path| path.is_dir()).collect();
+    there.sort();
+    there
 }
 
 /// v1: the file is there. v2: any group below the root has it, the root itself has not.
