@@ -183,7 +183,7 @@ fn linux(
     devices: limits::Devices,
 ) -> Result<Linux, SpecError> {
     let mapping = options.wants_user_namespace().then_some(around.mapping);
-    let mut resources = limits::resources(&options.limits, around.machine.limits_swap)?;
+    let mut resources = limits::resources(&options.limits, around.machine)?;
     resources.devices = devices.rules;
     let shows_all = options.privileged || options.security.unmasked;
     let (masked_paths, readonly_paths) = if shows_all {

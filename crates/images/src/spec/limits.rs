@@ -7,6 +7,7 @@ use lxcri_linux::cgroup::{Cpu, DeviceRule, DeviceType, Memory, Pids};
 use rustix::fs::{AtFlags, CWD, FileType, Stat};
 
 use super::error::SpecError;
+use super::machine::Machine;
 use super::options::{DeviceRequest, Limits, Options};
 use super::path::normal;
 
@@ -37,18 +38,20 @@ const NOT_HANDED_ON: [&str; 7] = ["pts", "shm", "fd", "mqueue", "console", ".lxc
 const MAX_NODES: usize = 8192;
 const MAX_DEPTH: usize = 8;
 
-/// The limits. `limits_swap` says whether this machine counts swap.
-pub(super) fn resources(limits: &Limits, limits_swap: bool) -> Result<Resources, SpecError> {
+/// The limits. Those by default are left out where this machine does not count what they limit.
+pub(super) fn resources(limits: &Limits, machine: &Machine) -> Result<Resources, SpecError> {
+    let pids = match limits.pids {
+        None => machine.limits_pids.then_some(PIDS),
+        Some(limit) if limit > 0 => Some(limit),
+        Some(_) => machine.limits_pids.then_some(-1),
+    };
+    if limits.pids.is_none() && pids.is_none() {
+        log::warn!("no limit of processes: the control groups of this machine do not count them");
+    }
     Ok(Resources {
-        memory: memory(limits, limits_swap)?,
+        memory: memory(limits, machine.limits_swap)?,
         cpu: cpu(limits)?,
-        pids: Some(Pids {
-            limit: Some(match limits.pids {
-                None => PIDS,
-                Some(limit) if limit > 0 => limit,
-                Some(_) => -1,
-            }),
-        }),
+        pids: pids.map(|limit| Pids { limit: Some(limit) }),
         ..Resources::default()
     })
 }
@@ -238,7 +241,8 @@ mod tests {
     use super::*;
 
     fn json(limits: &Limits, swap: bool) -> String {
-        match resources(limits, swap) {
+        let machine = Machine { limits_swap: swap, limits_pids: true, ..Machine::here() };
+        match resources(limits, &machine) {
             Ok(resources) => serde_json::to_string(&resources).unwrap(),
             Err(error) => error.to_string(),
         }
@@ -262,6 +266,17 @@ mod tests {
         assert!(json(&limits, false).starts_with(r#"{"memory":{"limit":67108864},"#));
         let swap = Limits { memory: Some(7 << 20), memory_swap: Some(-1), ..Limits::default() };
         assert!(json(&swap, false).starts_with(r#"{"memory":{"limit":7340032,"swap":-1}"#));
+    }
+
+    #[test]
+    fn a_default_does_not_stand_in_the_way() {
+        let machine = Machine { limits_pids: false, ..Machine::here() };
+        let limit = |pids| {
+            let limits = Limits { pids, ..Limits::default() };
+            resources(&limits, &machine).unwrap().pids.and_then(|pids| pids.limit)
+        };
+        // What the user asked for is the backend's to refuse.
+        assert_eq!((limit(None), limit(Some(-1)), limit(Some(9))), (None, None, Some(9)));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Machine {
     pub unified: bool,
     /// Whether swap is counted, so that it can be limited.
     pub limits_swap: bool,
+    /// Whether processes are counted, so that there can be a default limit of them.
+    pub limits_pids: bool,
     /// The host's name.
     pub hostname: String,
     /// Capabilities there are to give.
@@ -36,6 +38,7 @@ impl Machine {
         Self {
             unified,
             limits_swap: limits_swap(unified),
+            limits_pids: limits_pids(unified),
             hostname: name.nodename().to_string_lossy().into_owned(),
             capabilities: capabilities::available(),
             kernel: version(&name.release().to_string_lossy()),
@@ -59,6 +62,15 @@ fn throttle_counters() -> Vec<PathBuf> {
     let mut there: Vec<PathBuf> = counters.filter(|path| path.is_dir()).collect();
     there.sort();
     there
+}
+
+fn limits_pids(unified: bool) -> bool {
+    let tree = Path::new("/sys/fs/cgroup");
+    if !unified {
+        return tree.join("pids").exists();
+    }
+    let controllers = std::fs::read_to_string(tree.join("cgroup.controllers")).unwrap_or_default();
+    controllers.split_whitespace().any(|controller| controller == "pids")
 }
 
 /// v1: the file is there. v2: any group below the root has it, the root itself has not.

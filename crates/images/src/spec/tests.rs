@@ -42,6 +42,7 @@ impl Fixture {
         let machine = Machine {
             unified: true,
             limits_swap: true,
+            limits_pids: true,
             hostname: "node".into(),
             capabilities: vec!["CAP_CHOWN", "CAP_SYS_ADMIN"],
             kernel: (6, 8),
