@@ -81,10 +81,10 @@ const READONLY_PATHS: [&str; 5] =
 pub struct Surroundings<'s> {
     /// The container's id, which its host name is made from.
     pub id: &'s str,
-    /// The prepared root filesystem. With a user namespace its files belong to the host's ids of
+    /// The prepared root filesystem, an absolute path. With a user namespace its files belong to the host's ids of
     /// it, whether that is so on disk or by an idmapped mount.
     pub rootfs: &'s Path,
-    /// An existing directory of the container's own, where its files are made.
+    /// An existing directory of the container's own, an absolute path, where its files are made.
     pub directory: &'s Path,
     /// The caller's working directory, which relative paths of the user count from.
     pub working_directory: &'s Path,
@@ -133,7 +133,7 @@ pub fn plan(
     process.capabilities = Some(process::capability_sets(rights, identity.uid));
     let files = host_files::files(options, &hostname, &around.machine.etc)?
         .map(|file| (file.place, around.directory.join(file.name), file.content));
-    let devices = limits::devices(options, &around.machine.dev)?;
+    let mut devices = limits::devices(options, &around.machine.dev)?;
     let ground = mounts::Ground {
         root: &root,
         mapping,
@@ -141,36 +141,27 @@ pub fn plan(
         working_directory: around.working_directory,
     };
     let own: Vec<_> = files.iter().map(|(place, path, _)| (*place, path.clone())).collect();
-    let mounts = mounts::plan(config, options, &ground, &own, &devices.bound)?;
-    let mut resources = limits::resources(&options.limits, around.machine.limits_swap)?;
-    resources.devices = devices.rules;
-    let hidden = !options.privileged && !options.security.unmasked;
-    let paths = |list: &[&str]| list.iter().filter(|_| hidden).map(PathBuf::from).collect();
-    let linux = Linux {
-        uid_mappings: mapping.into_iter().collect(),
-        gid_mappings: mapping.into_iter().collect(),
-        sysctl: sysctls(options, mapping)?,
-        resources: Some(resources),
-        namespaces: namespaces(options, mapping.is_some(), around.machine.unified),
-        devices: devices.nodes,
-        seccomp,
-        rootfs_propagation: mounts.root_propagation.map(str::to_owned),
-        masked_paths: paths(&MASKED_PATHS),
-        readonly_paths: paths(&READONLY_PATHS),
-        ..Linux::default()
-    };
-    let mut warnings = mounts.warnings;
+    let mut mounts = mounts::plan(config, options, &ground, &own, &devices.bound)?;
+    let mut warnings = std::mem::take(&mut mounts.warnings);
+    warnings.append(&mut devices.warnings);
     let labels = labels::labels(config, options);
     let spec = Spec {
         oci_version: VERSION.to_owned(),
         process: Some(process),
         root: Some(SpecRoot { path: around.rootfs.to_owned(), readonly: options.read_only }),
         hostname: Some(hostname),
-        mounts: mounts.list,
         annotations: labels::annotations(image, &labels, &mut warnings),
-        linux: Some(linux),
+        linux: Some(Linux {
+            seccomp,
+            rootfs_propagation: mounts.root_propagation.map(str::to_owned),
+            ..linux(options, around, devices)?
+        }),
+        mounts: mounts.list,
         ..Spec::default()
     };
+    if config.healthcheck.as_ref().is_some_and(|check| !check.test.is_empty()) {
+        log::info!("the image's health check is not run: there is nobody to do it yet");
+    }
     Ok(Plan {
         spec,
         labels,
@@ -182,6 +173,36 @@ pub fn plan(
         identity,
         work: mounts.work,
         files: files.map(|(_, path, content)| (path, content)).into(),
+    })
+}
+
+/// Linux's part, without what depends on the image.
+fn linux(
+    options: &Options,
+    around: &Surroundings<'_>,
+    devices: limits::Devices,
+) -> Result<Linux, SpecError> {
+    let mapping = options.wants_user_namespace().then_some(around.mapping);
+    let mut resources = limits::resources(&options.limits, around.machine)?;
+    resources.devices = devices.rules;
+    let shows_all = options.privileged || options.security.unmasked;
+    let (masked_paths, readonly_paths) = if shows_all {
+        (Vec::new(), Vec::new())
+    } else {
+        let masked = MASKED_PATHS.iter().map(PathBuf::from);
+        let masked = masked.chain(around.machine.masked.iter().cloned()).collect();
+        (masked, READONLY_PATHS.map(PathBuf::from).to_vec())
+    };
+    Ok(Linux {
+        uid_mappings: mapping.into_iter().collect(),
+        gid_mappings: mapping.into_iter().collect(),
+        sysctl: sysctls(options, mapping)?,
+        resources: Some(resources),
+        namespaces: namespaces(options, mapping.is_some(), around.machine.unified),
+        devices: devices.nodes,
+        masked_paths,
+        readonly_paths,
+        ..Linux::default()
     })
 }
 
@@ -228,7 +249,7 @@ fn sysctls(
 ) -> Result<BTreeMap<String, String>, SpecError> {
     let mut values = BTreeMap::new();
     let own_network = options.network == Network::None;
-    if own_network && !options.privileged {
+    if own_network {
         let last =
             mapping.map_or(i32::MAX.cast_unsigned(), |mapping| mapping.size.saturating_sub(1));
         values.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());

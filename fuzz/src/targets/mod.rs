@@ -9,12 +9,14 @@ mod dbus_message;
 mod image_reference;
 mod image_archive;
 mod image_documents;
+mod image_accounts;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
 mod registries_conf;
 mod registry_url;
 mod rfc3339;
+mod seccomp_file;
 mod seccomp_profile;
 mod signal;
 mod state_json;
@@ -49,12 +51,14 @@ pub const TARGETS: &[Target] = &[
     target("image_reference", image_reference::run),
     target("image_archive", image_archive::run),
     target("image_documents", image_documents::run),
+    target("image_accounts", image_accounts::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
     target("registries_conf", registries_conf::run),
     target("registry_url", registry_url::run),
     target("rfc3339", rfc3339::run),
+    target("seccomp_file", seccomp_file::run),
     target("seccomp_profile", seccomp_profile::run),
     target("signal", signal::run),
     target("state_json", state_json::run),

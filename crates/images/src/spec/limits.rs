@@ -7,6 +7,7 @@ use lxcri_linux::cgroup::{Cpu, DeviceRule, DeviceType, Memory, Pids};
 use rustix::fs::{AtFlags, CWD, FileType, Stat};
 
 use super::error::SpecError;
+use super::machine::Machine;
 use super::options::{DeviceRequest, Limits, Options};
 use super::path::normal;
 
@@ -26,6 +27,9 @@ const LEAST_CPU: u64 = 10_000_000;
 /// add those that the runtime specification asks for.
 const DEVICES: [(i64, i64); 6] = [(1, 5), (1, 3), (1, 9), (1, 8), (5, 0), (5, 1)];
 
+/// Reading and writing for everybody (inode(7)).
+const OTHERS: u32 = 0o006;
+
 /// Directories of /dev that a privileged container has of its own, and what is no device to hand
 /// on (Docker).
 const NOT_HANDED_ON: [&str; 7] = ["pts", "shm", "fd", "mqueue", "console", ".lxc", ".udev"];
@@ -34,18 +38,20 @@ const NOT_HANDED_ON: [&str; 7] = ["pts", "shm", "fd", "mqueue", "console", ".lxc
 const MAX_NODES: usize = 8192;
 const MAX_DEPTH: usize = 8;
 
-/// The limits. `limits_swap` says whether this machine counts swap.
-pub(super) fn resources(limits: &Limits, limits_swap: bool) -> Result<Resources, SpecError> {
+/// The limits. Those by default are left out where this machine does not count what they limit.
+pub(super) fn resources(limits: &Limits, machine: &Machine) -> Result<Resources, SpecError> {
+    let pids = match limits.pids {
+        None => machine.limits_pids.then_some(PIDS),
+        Some(limit) if limit > 0 => Some(limit),
+        Some(_) => machine.limits_pids.then_some(-1),
+    };
+    if limits.pids.is_none() && pids.is_none() {
+        log::warn!("no limit of processes: the control groups of this machine do not count them");
+    }
     Ok(Resources {
-        memory: memory(limits, limits_swap)?,
+        memory: memory(limits, machine.limits_swap)?,
         cpu: cpu(limits)?,
-        pids: Some(Pids {
-            limit: Some(match limits.pids {
-                None => PIDS,
-                Some(limit) if limit > 0 => limit,
-                Some(_) => -1,
-            }),
-        }),
+        pids: pids.map(|limit| Pids { limit: Some(limit) }),
         ..Resources::default()
     })
 }
@@ -111,6 +117,8 @@ pub(super) struct Devices {
     pub(super) bound: Vec<(PathBuf, PathBuf)>,
     /// Who may use what.
     pub(super) rules: Vec<DeviceRule>,
+    /// Things the user should know, a line each.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Docker's rules and the user's devices; all of the host's in a privileged container. In a user
@@ -132,6 +140,13 @@ pub(super) fn devices(options: &Options, dev: &Path) -> Result<Devices, SpecErro
         let kind = if device.kind == "b" { DeviceType::Block } else { DeviceType::Char };
         let number = (device.major, device.minor);
         devices.rules.push(rule(true, Some(kind), Some(number), &request.access));
+        if options.wants_user_namespace() && stat.st_mode & OTHERS != OTHERS {
+            devices.warnings.push(format!(
+                "--device {}: its owner is nobody in the user namespace, and others may not use it; \
+                 --userns=host leaves it its owner",
+                super::error::shown(&request.host)
+            ));
+        }
         if options.wants_user_namespace() && request.host != device.path {
             devices.bound.push((request.host.clone(), device.path));
         } else {
@@ -226,7 +241,8 @@ mod tests {
     use super::*;
 
     fn json(limits: &Limits, swap: bool) -> String {
-        match resources(limits, swap) {
+        let machine = Machine { limits_swap: swap, limits_pids: true, ..Machine::here() };
+        match resources(limits, &machine) {
             Ok(resources) => serde_json::to_string(&resources).unwrap(),
             Err(error) => error.to_string(),
         }
@@ -250,6 +266,17 @@ mod tests {
         assert!(json(&limits, false).starts_with(r#"{"memory":{"limit":67108864},"#));
         let swap = Limits { memory: Some(7 << 20), memory_swap: Some(-1), ..Limits::default() };
         assert!(json(&swap, false).starts_with(r#"{"memory":{"limit":7340032,"swap":-1}"#));
+    }
+
+    #[test]
+    fn a_default_does_not_stand_in_the_way() {
+        let machine = Machine { limits_pids: false, ..Machine::here() };
+        let limit = |pids| {
+            let limits = Limits { pids, ..Limits::default() };
+            resources(&limits, &machine).unwrap().pids.and_then(|pids| pids.limit)
+        };
+        // What the user asked for is the backend's to refuse.
+        assert_eq!((limit(None), limit(Some(-1)), limit(Some(9))), (None, None, Some(9)));
     }
 
     #[test]
@@ -280,6 +307,7 @@ mod tests {
     fn devices_of_the_host() {
         let found = devices(&request("/dev/null", "/dev/null", "rw"), Path::new("/dev")).unwrap();
         assert_eq!((found.nodes[0].major, found.nodes[0].minor), (1, 3));
+        assert!(found.warnings.is_empty(), "everybody may use it");
         assert!(!found.rules[0].allow && found.rules[7].access.as_deref() == Some("rw"));
         let elsewhere = request("/dev/null", "/dev/../opt/nil", "r");
         let found = devices(&elsewhere, Path::new("/dev")).unwrap();

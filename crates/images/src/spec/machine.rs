@@ -13,12 +13,17 @@ pub struct Machine {
     pub unified: bool,
     /// Whether swap is counted, so that it can be limited.
     pub limits_swap: bool,
+    /// Whether processes are counted, so that there can be a default limit of them.
+    pub limits_pids: bool,
     /// The host's name.
     pub hostname: String,
     /// Capabilities there are to give.
     pub capabilities: Vec<&'static str>,
     /// Major and minor number of the kernel.
     pub kernel: (u32, u32),
+    /// What is hidden from containers on this machine alone: how often each processor was too hot
+    /// tells of its other work (Docker, GHSA-6fw5-f8r9-fgfm).
+    pub masked: Vec<PathBuf>,
     /// The host's /etc, for the resolver's files.
     pub etc: PathBuf,
     /// The host's /dev, for privileged containers.
@@ -33,9 +38,11 @@ impl Machine {
         Self {
             unified,
             limits_swap: limits_swap(unified),
+            limits_pids: limits_pids(unified),
             hostname: name.nodename().to_string_lossy().into_owned(),
             capabilities: capabilities::available(),
             kernel: version(&name.release().to_string_lossy()),
+            masked: throttle_counters(),
             etc: "/etc".into(),
             dev: "/dev".into(),
         }
@@ -47,6 +54,23 @@ fn version(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
     let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
     (next(), next())
+}
+
+fn throttle_counters() -> Vec<PathBuf> {
+    let processors = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let counters = processors.map(|entry| entry.path().join("thermal_throttle"));
+    let mut there: Vec<PathBuf> = counters.filter(|path| path.is_dir()).collect();
+    there.sort();
+    there
+}
+
+fn limits_pids(unified: bool) -> bool {
+    let tree = Path::new("/sys/fs/cgroup");
+    if !unified {
+        return tree.join("pids").exists();
+    }
+    let controllers = std::fs::read_to_string(tree.join("cgroup.controllers")).unwrap_or_default();
+    controllers.split_whitespace().any(|controller| controller == "pids")
 }
 
 /// v1: the file is there. v2: any group below the root has it, the root itself has not.

@@ -42,9 +42,11 @@ impl Fixture {
         let machine = Machine {
             unified: true,
             limits_swap: true,
+            limits_pids: true,
             hostname: "node".into(),
             capabilities: vec!["CAP_CHOWN", "CAP_SYS_ADMIN"],
             kernel: (6, 8),
+            masked: vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".into()],
             etc: dir.path().join("etc"),
             dev: "/dev".into(),
         };
@@ -147,6 +149,8 @@ fn like_nginx() {
         r#"{"net.ipv4.ip_unprivileged_port_start":"0","net.ipv4.ping_group_range":"0 65535"}"#;
     assert_eq!(at(&found, "/linux/sysctl"), sysctl);
     assert_eq!(at(&found, "/linux/resources/pids/limit"), "4096");
+    assert_eq!(at(&found, "/linux/maskedPaths/11"), "\"/sys/firmware\"");
+    assert!(at(&found, "/linux/maskedPaths/12").ends_with("thermal_throttle\""));
     assert_eq!(at(&found, "/annotations/org.opencontainers.image.exposedPorts"), "\"80/tcp\"");
     assert_eq!(at(&found, "/annotations/maintainer"), "\"N\"");
     assert_eq!(at(&found, "/annotations/io.proxmox-lxcri.backend"), "null");
@@ -322,9 +326,11 @@ fn namespaces_by_flags() {
 fn privileged_is_everything() {
     let found = document(NGINX, &Options { privileged: true, ..Options::default() });
     assert_eq!(kinds(&found), ["mount", "uts", "pid", "ipc", "network", "cgroup"]);
-    for gone in ["/linux/seccomp", "/linux/maskedPaths", "/linux/readonlyPaths", "/linux/sysctl"] {
+    for gone in ["/linux/seccomp", "/linux/maskedPaths", "/linux/readonlyPaths"] {
         assert_eq!(at(&found, gone), "null", "{gone}");
     }
+    let range = "/linux/sysctl/net.ipv4.ping_group_range";
+    assert_eq!(at(&found, range), "\"0 2147483647\"", "all groups, without a user namespace");
     let wanted = r#"["CAP_CHOWN","CAP_SYS_ADMIN"]"#;
     assert_eq!(at(&found, "/process/capabilities/effective"), wanted);
     assert_eq!(at(&found, "/linux/resources/devices"), r#"[{"access":"rwm","allow":true}]"#);
