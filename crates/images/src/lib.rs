@@ -15,3 +15,4 @@
 pub mod digest;
 pub mod document;
 pub mod progress;
+pub mod rootfs;

@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod clone;
 pub mod exec;
+pub mod filesystem_ids;
 pub mod json;
 pub mod mount;
 pub mod namespace;

@@ -190,6 +190,11 @@ impl Attributes {
         Self { set: NOSUID | NODEV | NOEXEC | if read_only { RDONLY } else { 0 }, clear: 0 }
     }
 
+    /// Without devices, read-only where asked: for a tree that somebody else filled.
+    pub fn without_devices(read_only: bool) -> Self {
+        Self { set: NODEV | if read_only { RDONLY } else { 0 }, clear: 0 }
+    }
+
     /// For fsmount(2), which knows no clearing.
     pub(super) fn fsmount_flags(self) -> u32 {
         self.set

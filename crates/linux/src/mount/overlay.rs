@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags};
 
 use super::{Attributes, MountError, Propagation, attach, clone_tree, io_error, log_of};
+use crate::filesystem_ids::FilesystemIds;
 use crate::namespace::Kind;
 
 /// Most lower layers that the kernel takes (fs/overlayfs/params.h, `OVL_MAX_STACK`).
@@ -58,6 +59,9 @@ pub struct Overlay<'a> {
     pub volatile: bool,
     /// Attributes of the mount.
     pub attributes: Attributes,
+    /// The user and group that the kernel acts as in the layers, where it is not to be our own: whom
+    /// a mapped upper layer knows.
+    pub acts_as: Option<(u32, u32)>,
 }
 
 /// What is written down explicitly, because a kernel's own defaults differ. Redirects are never
@@ -103,7 +107,9 @@ impl Overlay<'_> {
         if self.volatile {
             rustix::mount::fsconfig_set_flag(&context, "volatile").map_err(explain("volatile"))?;
         }
+        let acting = self.act()?;
         rustix::mount::fsconfig_create(&context).map_err(explain("overlay"))?;
+        drop(acting);
         let attributes = MountAttrFlags::from_bits_retain(self.attributes.fsmount_flags());
         rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
             .map_err(explain("mount overlay"))
@@ -150,13 +156,21 @@ impl Overlay<'_> {
         let data = self.data(&mut opened)?;
         rustix::process::chdir("/proc/self/fd").map_err(io_error("chdir /proc/self/fd"))?;
         let flags = MountFlags::from_bits_retain(self.attributes.legacy_flags());
+        let acting = self.act()?;
         rustix::mount::mount(self.source, target, "overlay", flags, Some(data.as_c_str()))
             .map_err(no_overlay(|errno| MountError::Filesystem {
                 what: "mount overlay".to_owned(),
                 source: errno.into(),
                 log: String::new(),
             }))?;
+        drop(acting);
         clone_tree(CWD, target, false).map_err(io("clone the overlay"))
+    }
+
+    /// The kernel remembers who mounts an overlay, and is that one whenever it works on layers.
+    fn act(&self) -> Result<Option<FilesystemIds>, MountError> {
+        let acting = self.acts_as.map(|(uid, gid)| FilesystemIds::take_on(uid, gid)).transpose();
+        acting.map_err(|source| MountError::Io { what: "act as the container's root", source })
     }
 
     /// The options, naming descriptors that are put into `opened`.

@@ -234,7 +234,7 @@ mod tests {
     fn shell(dir: &Path, script: &str) -> String {
         let output = Command::new("bash").args(["-euc", script]).current_dir(dir).output().unwrap();
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     const MAKE: &str = "
