@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use lxcri_linux::filesystem_ids::FilesystemIds;
 use lxcri_linux::mount::Attributes;
 use lxcri_linux::tree;
 use rustix::fd::{AsFd, BorrowedFd};
@@ -72,7 +73,12 @@ fn writes(path: &Path, mapped: bool) -> Result<(), String> {
         attributes: Attributes::default(),
     };
     let tree = stack.mount(path).map_err(|error| error.to_string())?;
-    change(tree.as_fd()).map_err(|error| format!("an overlay there cannot be written: {error}"))?;
+    // As the root of a container would: nobody else can make files where ids are mapped.
+    let root = if mapped { MAPPING[0].host } else { 0 };
+    let acting = FilesystemIds::take_on(root, root).map_err(|error| error.to_string())?;
+    let changed = change(tree.as_fd());
+    drop(acting);
+    changed.map_err(|error| format!("an overlay there cannot be written: {error}"))?;
     judge(tree.as_fd(), &path.join(UPPER), mapped)
 }
 

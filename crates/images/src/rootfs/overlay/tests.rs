@@ -21,8 +21,12 @@ fn look(tree: &OwnedFd, layers: usize) -> u32 {
     let top = std::fs::read_to_string(path.join("top")).unwrap();
     assert_eq!(top, format!("{}\n", layers - 1), "the last is the topmost");
     assert_eq!(std::fs::read_dir(path.join(".")).unwrap().count(), layers + 1);
+    let owner =
+        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path.join("only-0")).unwrap());
+    let acting = lxcri_linux::filesystem_ids::FilesystemIds::take_on(owner, owner).unwrap();
     std::fs::write(path.join("written"), "").unwrap();
-    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path.join("only-0")).unwrap())
+    drop(acting);
+    owner
 }
 
 /// As many layers as there can be, both ways, with and without a user namespace.

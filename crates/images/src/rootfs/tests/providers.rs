@@ -33,8 +33,19 @@ fn life(scene: &Scene, name: &str) {
 /// The container's root may write, what it writes is its own on disk, and no layer changes.
 fn changes(scene: &Scene, rootfs: &Rootfs, id: &ContainerId, shift: u32) {
     let before: Vec<_> = scene.layers().iter().map(|layer| listing(&layer.path)).collect();
-    write_as(shift, &rootfs.path.join("tmp/new"));
-    shell(&rootfs.path, "echo changed >etc/file; rm usr/bin/kept; echo x >usr/bin/new");
+    let script = "touch tmp/new; echo changed >etc/file; rm usr/bin/kept; echo x >usr/bin/new
+        rm -r opaque; mkdir opaque; mv usr/bin moved; ln etc/file etc/hard; ln -s x etc/link";
+    let mapping = (shift != 0).then_some(&MAPPING[..]);
+    shell_as_root_of(mapping, &rootfs.path, script);
+    let after = listing(&rootfs.path);
+    let names = after.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let wanted = " etc etc/file etc/hard etc/link link moved moved/hard moved/new opaque suid tmp \
+                  tmp/new usr";
+    assert_eq!(names, wanted);
+    if shift != 0 {
+        // Nobody has this id in there.
+        assert!(std::fs::write(rootfs.path.join("of-the-host"), "").is_err());
+    }
     let new = std::fs::metadata(rootfs.path.join("tmp/new")).unwrap();
     assert_eq!(new.uid(), shift);
     let tree = if rootfs.provider == "overlay" { "upper" } else { "fs" };
