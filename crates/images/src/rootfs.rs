@@ -39,13 +39,14 @@ use lxcri_linux::step::Step as _;
 use lxcri_zfs::Dataset;
 
 use crate::digest::Digest;
+use crate::layer::Layer;
 use container::Container;
 
 pub use chain::chain_id;
 pub use choice::{Found, choose, probe_all};
 pub use error::{RootfsError, Unavailable};
 pub use mapping::IdRange;
-pub use record::{Layer, Record, SCHEMA};
+pub use record::{Record, SCHEMA};
 pub use step::Step;
 
 /// All providers, in the order in which `auto` tries them.

@@ -46,7 +46,7 @@ pub(super) fn is_image(
             // Options of a bundle may stand behind the id, those of an image are its command's.
             let next = next.to_str().and_then(|word| word.strip_prefix("--")).unwrap_or_default();
             let next = next.split('=').next().unwrap_or_default();
-            !(has(&bundle, next) && !has(&image, next))
+            !has(&bundle, next) || has(&image, next)
         }
         Some([]) => true,
     }

@@ -18,19 +18,13 @@ use clap::ValueEnum;
 use lxcri_core::oci::Rlimit;
 use lxcri_images::document::Platform;
 use lxcri_images::spec::{
-    DeviceRequest, Ipc, Limits, MountRequest, Network, Options, PidNamespace, Security, SpecError,
+    DeviceRequest, Ipc, Limits, MountRequest, Network, Options, PidNamespace, Security,
     UserNamespace, Variable,
 };
 
 use crate::failure::Failure;
 use crate::size;
 use security::SecurityOption;
-
-/// What the library has to say of the options, with its hints.
-pub(crate) fn failure(error: &SpecError) -> Failure {
-    let failure = Failure::new(lxcri_linux::chain(error));
-    error.hints().into_iter().fold(failure, Failure::hint)
-}
 
 /// Flags of the image form. `run` and `create` take the image and the words behind it in one list
 /// of positional arguments with `trailing_var_arg`, so that what follows the image is the program's.

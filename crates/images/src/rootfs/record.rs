@@ -1,7 +1,5 @@
 //! What a root filesystem is made of, on disk: `rootfs.json`.
 
-use std::path::PathBuf;
-
 use lxcri_core::id::ContainerId;
 use lxcri_linux::procfs::Proc;
 use serde::{Deserialize, Serialize};
@@ -9,23 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{IdRange, Place, Request, RootfsError, chain_id, mapping};
 use crate::digest::Digest;
 use crate::document::MAX_LAYERS;
+use crate::layer::Layer;
 
 /// The version of the file.
 pub const SCHEMA: u32 = 1;
 
 /// Largest record that is read: far more than [`MAX_LAYERS`] layers with long paths take.
 pub(super) const RECORD_MAX: u64 = 16 * 1024 * 1024;
-
-/// A layer that is ready to be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Layer {
-    /// The digest of its plain tar stream.
-    pub diff_id: Digest,
-    /// The directory it was unpacked to, as a layer of an overlay: deleted files are character
-    /// devices 0:0, opaque directories have `trusted.overlay.opaque`. Absolute.
-    pub path: PathBuf,
-}
 
 /// What a root filesystem is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

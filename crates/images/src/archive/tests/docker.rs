@@ -149,7 +149,8 @@ fn one_of_several() {
 fn what_does_not_fit_together() {
     let image = Image::new("bad", 2);
     let layer = format!("{:064x}/layer.tar", 1);
-    let message = |change: &dyn Fn(&mut BTreeMap<String, Vec<u8>>)| {
+    type Files = BTreeMap<String, Vec<u8>>;
+    let message = |change: &dyn Fn(&mut Files)| {
         let (fixture, mut files) = (Fixture::new(), old(&image, &[]));
         change(&mut files);
         fixture.refused(Transport::DockerArchive, &tar_of(&files))

@@ -176,7 +176,8 @@ fn documents_without_bound() {
 #[test]
 fn a_layout_that_is_none() {
     let image = Image::new("bad", 2);
-    let message = |change: &dyn Fn(&mut BTreeMap<String, Vec<u8>>)| {
+    type Files = BTreeMap<String, Vec<u8>>;
+    let message = |change: &dyn Fn(&mut Files)| {
         let mut files = layout(&[&image], &[entry(&image.manifest(), None, None)]);
         change(&mut files);
         Fixture::new().refused(Transport::OciArchive, &tar_of(&files))

@@ -1,5 +1,4 @@
-//! Other programs read what we write, and we read what they write: skopeo, umoci and podman, which
-//! must be installed: `cargo test -p lxcri-images --test peers -- --ignored`.
+//! The tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -101,7 +100,6 @@ fn tree(root: &Path) -> String {
 }
 
 #[test]
-#[ignore = "needs skopeo and umoci"]
 fn skopeo_and_umoci_read_our_store() {
     let fixture = Fixture::new();
     fixture.make();
@@ -126,7 +124,6 @@ fn skopeo_and_umoci_read_our_store() {
 }
 
 #[test]
-#[ignore = "needs skopeo and umoci"]
 fn we_read_what_skopeo_writes() {
     let fixture = Fixture::new();
     fixture.make();
@@ -148,7 +145,6 @@ fn we_read_what_skopeo_writes() {
 }
 
 #[test]
-#[ignore = "needs skopeo, umoci and podman"]
 fn others_read_what_we_export() {
     let fixture = Fixture::new();
     fixture.make();
