@@ -25,13 +25,17 @@ pub(super) fn is_image(
     directory: &Path,
 ) -> bool {
     let Some((name, words)) = command_of(argv, global) else { return false };
+    if name == "help" {
+        return true;
+    }
     let Some((bundle, image)) = forms(name) else { return false };
     let mut walk = Walk { known: [&bundle, &image], words, positional: None };
     let options = walk.options();
     let only = |form: &Command, other: &Command| {
         options.iter().any(|word| has(form, word) && !has(other, word))
     };
-    if options.iter().any(|word| *word == IMAGE) {
+    // Help of the form that people want tells of the other, too.
+    if options.iter().any(|word| [IMAGE, "help", "h"].contains(&word.as_str())) {
         return true;
     }
     if name != "run" || only(&bundle, &image) {
@@ -39,7 +43,6 @@ pub(super) fn is_image(
     }
     match walk.positional {
         _ if only(&image, &bundle) => true,
-        // Help of the form that people want; the other is told of there.
         None => true,
         Some([id]) => !(is_id(id) && is_bundle(directory)),
         Some([_, next, ..]) => {
@@ -195,10 +198,12 @@ mod tests {
             ("--root /run run nginx sh", true, true),
             ("--root run create x", false, false),
             ("create x", false, false),
+            ("create --help", true, true),
             ("create --image nginx x", true, true),
             ("create --image=nginx x", true, true),
             ("create --bundle b x", false, false),
             ("list run", false, false),
+            ("help run", true, true),
             ("", false, false),
         ];
         for (words, in_bundle, elsewhere) in cases {

@@ -61,7 +61,7 @@ pub(crate) struct Way {
         default_value_t = false, hide_default_value = true, value_name = "BOOL",
         hide_possible_values = true, action = clap::ArgAction::Set)]
     pub(crate) rm: bool,
-    /// When to pull the image
+    /// When to pull the image: whatever is here, where it is not here, or not at all
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) pull: Pull,
     /// Take the image for this platform, such as linux/arm64
@@ -75,12 +75,9 @@ pub(crate) struct Way {
 /// `--pull`.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Pull {
-    /// Whatever is there
     Always,
-    /// Where it is not there
     #[default]
     Missing,
-    /// Not at all
     Never,
 }
 

@@ -91,10 +91,8 @@ pub(crate) static IMAGE_VERBS: &[Verb] = &[
 /// `--format`.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Format {
-    /// For people
     #[default]
     Table,
-    /// For programs
     Json,
 }
 

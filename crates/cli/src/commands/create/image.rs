@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
     /// Name for the container, and the program's words
-    #[arg(value_name = "ID [COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct Args {
     /// Say nothing
     #[arg(short, long)]
     quiet: bool,
-    /// Form of the archive
+    /// Form of the archive: oci-archive as Podman, skopeo and containerd read it, or docker-archive
+    /// as every Docker reads it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// The archive [default: standard output]
@@ -38,10 +39,8 @@ pub(crate) struct Args {
 /// `--format`.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Format {
-    /// oci-archive, as Podman, skopeo and containerd read it
     #[default]
     Oci,
-    /// docker-archive, as every Docker reads it
     Docker,
 }
 

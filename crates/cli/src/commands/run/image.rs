@@ -28,13 +28,14 @@ Examples:
   proxmox-lxcri run --name web --network host -v web:/usr/share/nginx/html nginx
   proxmox-lxcri run --bundle /srv/web web-1     a bundle, as with runc
 
+IMAGE is a name in a registry, or oci:DIR, oci-archive:FILE, docker-archive:FILE, dir:DIR, rootfs:FILE.
 Exits with the program's code; 125 where it was not started, 126 where it cannot be executed, 127 where
 it is not there, 128 and the signal's number where a signal ended it.")]
 pub(crate) struct Args {
     #[command(flatten)]
     asked: Asked,
     /// The image and the program's words
-    #[arg(value_name = "IMAGE [COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
 
