@@ -1,16 +1,16 @@
 //! Measures what becomes of an image, beside Podman, Docker, skopeo and umoci.
 //!
-//! Everybody starts each time with nothing: a store of their own, made for one measurement and removed
-//! after it. The archive has been read before, and nothing waits to be written to the disk.
+//! Everybody starts each time with nothing: a store of their own on a file system of its own, made for one
+//! measurement. The archive has been read before, and nothing waits to be written to the disk.
 
 mod archive;
+mod cold;
 mod ours;
 mod present;
 mod registry;
 mod stores;
 
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
@@ -32,6 +32,7 @@ use crate::request::Programs;
 use crate::request::Request;
 
 use archive::Archives;
+use cold::Cold;
 use ours::Ours;
 use registry::Registry;
 
@@ -120,7 +121,7 @@ fn take_rounds(scene: &Scene<'_>, rounds: usize, scratch: &Path, samples: &mut S
         for index in order(round, ways.len()) {
             let Some((row, who, way)) = ways.get(index) else { continue };
             let dir = Cold::make(scratch)?;
-            let time = way(scene, &dir.0).map_err(|stop| stop.within(who.name()))?;
+            let time = way(scene, dir.path()).map_err(|stop| stop.within(who.name()))?;
             samples.push(*row, *who, milliseconds(time));
         }
     }
@@ -131,7 +132,7 @@ fn take_rounds(scene: &Scene<'_>, rounds: usize, scratch: &Path, samples: &mut S
 fn peaks(scene: &Scene<'_>, rounds: usize, scratch: &Path, samples: &mut Samples) -> Verdict {
     for _ in 0..rounds.min(PEAK_ROUNDS) {
         let dir = Cold::make(scratch)?;
-        let import = Ours::new(scene, &dir.0).import(&scene.archives.gzip_oci);
+        let import = Ours::new(scene, dir.path()).import(&scene.archives.gzip_oci);
         let mut traced = Command::new(&scene.programs.peak);
         traced.arg("-").arg(import.get_program()).args(import.get_args());
         for (name, value) in import.get_envs() {
@@ -147,31 +148,12 @@ fn peaks(scene: &Scene<'_>, rounds: usize, scratch: &Path, samples: &mut Samples
     Ok(())
 }
 
-/// An empty directory for one measurement.
-struct Cold(PathBuf);
-
-impl Cold {
-    /// Makes it when what was written before has reached the disk: nobody pays for the one before.
-    fn make(scratch: &Path) -> Verdict<Self> {
-        let dir = scratch.join("cold");
-        std::fs::create_dir(&dir).context(dir.display())?;
-        rustix::fs::sync();
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Cold {
-    fn drop(&mut self) {
-        // The next measurement cannot begin when something is left.
-        let _left = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// How long commands take, one after another; anything but success is an error, with their words.
 fn timed(commands: &mut [Command], dir: &Path) -> Verdict<Duration> {
     let begin = Instant::now();
     let mut ended = Vec::new();
     for (number, command) in commands.iter_mut().enumerate() {
+        command.env("TMPDIR", dir);
         ended.push(Started::new(command, dir, &format!("timed{number}"), None)?.wait(DEADLINE)?);
         if ended.last().is_some_and(|ended| !ended.status.success()) {
             break;

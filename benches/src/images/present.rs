@@ -11,6 +11,7 @@ use lxcri_testkit::process;
 use super::Scene;
 use super::archive::LARGE;
 use super::archive::SMALL;
+use super::cold::Cold;
 use super::ours::Ours;
 use super::stores;
 use super::timed;
@@ -52,26 +53,25 @@ pub(super) fn measure(
     scratch: &Path,
     samples: &mut Samples,
 ) -> Verdict {
-    let dir = scratch.join("present");
-    std::fs::create_dir(&dir)?;
-    let state = dir.join("state");
+    let cold = Cold::make(scratch)?;
+    let (dir, state) = (cold.path(), scratch.join("state"));
     mount_state(&state)?;
     let _unmounted_at_the_end = Unmount(&state);
-    let podman = stores::podman(scene, &dir)?;
+    let podman = stores::podman(scene, dir)?;
     let archive = scene.archives.gzip_oci.to_string_lossy();
     podman.call_within(super::DEADLINE, &["load", "--quiet", "--input", &archive])?.ok()?;
     podman.call(&by_podman("create", &["--name=first"]).each())?.ok()?;
     let mut tasks = podman_tasks(&podman);
-    let ours = Ours::new(scene, &dir).with_root(&state);
+    let ours = Ours::new(scene, dir).with_root(&state);
     if !scene.peers_alone {
-        timed(&mut first_containers(scene, &ours), &dir)?;
-        let original = Original::make(BundleKind::Plain, View::V2, &dir)?;
+        timed(&mut first_containers(scene, &ours), dir)?;
+        let original = Original::make(BundleKind::Plain, View::V2, dir)?;
         let bundle = original.bundle(&dir.join("bundle"), &[PAYLOAD])?;
         tasks.extend(our_tasks(&ours, &bundle.dir));
     }
-    let result = take_rounds(&mut tasks, rounds, &dir, samples);
+    let result = take_rounds(&mut tasks, rounds, dir, samples);
     if !scene.peers_alone {
-        timed(&mut [ours.delete("first-large"), ours.delete("first-small")], &dir)?;
+        timed(&mut [ours.delete("first-large"), ours.delete("first-small")], dir)?;
         process::reap_orphans();
     }
     result

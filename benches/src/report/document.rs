@@ -39,8 +39,9 @@ which are counted in each.\n\
 - **archive to root** takes an image from an archive to a root file system: ours imports and makes a \
 container, Podman and Docker load, skopeo copies to an image layout and umoci unpacks that. Docker gets the \
 same compressed layers as a `docker save` archive. `gzip | tar` unpacks layers beside each other, one pair for \
-each processor, and does nothing else. Everybody starts with an empty store on the same disk, the archive is in \
-the page cache, what was written before has been synced, and nobody is asked to sync. Removal does not count.\n\
+each processor, and does nothing else. Everybody starts with an empty store on a new ext4 of its own, the archive \
+is in the page cache, what was written before has been synced, and nobody is asked to sync. Removal does not \
+count.\n\
 - **pull to root** is the same from Debian's docker-registry on loopback, without TLS.\n\
 - **peak memory of import** adds up the largest `VmHWM` of every process of an import.\n\
 - **run IMAGE** is `run --rm --network none IMAGE true` of the large image, which is there already; *our \

@@ -38,7 +38,7 @@ fn print_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
     write!(out, "{:24}", "")?;
     let (columns, others) = (table.columns(), table.others());
     for who in &columns {
-        write!(out, "{:>26}", who.name())?;
+        write!(out, "{:>34}", who.name())?;
     }
     for who in &others {
         write!(out, "{:>20}", format!("ours/{}", who.name()))?;
@@ -47,7 +47,7 @@ fn print_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
     for row in table.rows() {
         write!(out, "{:24}", label(row))?;
         for who in &columns {
-            write!(out, "{:>26}", figure(table, row, *who))?;
+            write!(out, "{:>34}", figure(table, row, *who))?;
         }
         for who in &others {
             write!(out, "{:>20}", ratio(table, row, *who))?;
