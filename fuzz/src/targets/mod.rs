@@ -5,6 +5,7 @@ mod config_json;
 mod config_toml;
 mod container_id;
 mod dbus_message;
+mod layer_tar;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     target("config_toml", config_toml::run),
     target("container_id", container_id::run),
     target("dbus_message", dbus_message::run),
+    target("layer_tar", layer_tar::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
