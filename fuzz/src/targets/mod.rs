@@ -10,6 +10,7 @@ mod image_accounts;
 mod image_archive;
 mod image_documents;
 mod image_reference;
+mod layer_tar;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
@@ -52,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     target("image_archive", image_archive::run),
     target("image_documents", image_documents::run),
     target("image_accounts", image_accounts::run),
+    target("layer_tar", layer_tar::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
