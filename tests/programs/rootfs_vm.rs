@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use lxcri_images::digest::Digest;
-use lxcri_images::rootfs::{self, IdRange, Layer, Place as RootfsPlace, Request, RootfsError};
+use lxcri_images::layer::Layer;
+use lxcri_images::rootfs::{self, IdRange, Place as RootfsPlace, Request, RootfsError};
 use lxcri_testkit::{Place, Room, Tier, Verdict, ensure};
 use lxcri_tests::registry::{self, Case};
 
