@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod crash;
 pub mod guests;
 pub mod handmade;
+pub mod images;
 pub mod registry;
 pub mod summary;
 pub mod vm;
