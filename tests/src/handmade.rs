@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
     registry::main(Place::Host(View::Hybrid), CASES)
 }
 
-fn skopeo(room: &Room) -> Verdict<Skopeo> {
+pub(crate) fn skopeo(room: &Room) -> Verdict<Skopeo> {
     if !Skopeo::is_installed() {
         skip!("skopeo and umoci are not installed");
     }
@@ -51,7 +51,7 @@ fn skopeo(room: &Room) -> Verdict<Skopeo> {
 }
 
 /// Everything that a layer can say of a file, and an upper layer that takes things away.
-fn awkward() -> Verdict<Image> {
+pub(crate) fn awkward() -> Verdict<Image> {
     let long = ["long", &"n".repeat(200)].join("/");
     let lower = [
         Entry::directory("dir").mode(0o2755).owner(1, 2).modified(1_600_000_000, 0),
@@ -147,7 +147,7 @@ fn lies(room: &Room) -> Verdict {
 }
 
 /// The tree that Podman makes of an archive.
-fn by_podman(room: &Room, archive: &Path) -> Verdict<Tree> {
+pub(crate) fn by_podman(room: &Room, archive: &Path) -> Verdict<Tree> {
     if !Podman::is_installed() {
         skip!("podman and conmon are not installed");
     }
@@ -160,7 +160,7 @@ fn by_podman(room: &Room, archive: &Path) -> Verdict<Tree> {
 }
 
 /// The tree that umoci makes of an archive.
-fn by_umoci(room: &Room, archive: &Path) -> Verdict<Tree> {
+pub(crate) fn by_umoci(room: &Room, archive: &Path) -> Verdict<Tree> {
     let (skopeo, layout) = (skopeo(room)?, room.dir().join("layout"));
     let from = format!("oci-archive:{}", archive.display());
     skopeo.copy(&from, &format!("oci:{}:1", layout.display()))?;

@@ -9,6 +9,7 @@ pub mod crash;
 pub mod crash_images;
 pub mod guests;
 pub mod handmade;
+pub mod images;
 pub mod registry;
 pub mod summary;
 pub mod vm;
