@@ -34,10 +34,10 @@ pub fn main(steps: impl Iterator<Item = &'static str>) -> ExitCode {
     let steps: Vec<_> = steps.collect();
     let count = steps.len();
     let tests = steps.into_iter().map(|step| {
-        test(step.replace('/', "::"), Box::new(move |room: &Room| at_step(room, step)))
+        test(&step.replace('/', "::"), Box::new(move |room: &Room| at_step(room, step)))
     });
     let random = [Verb::Pull, Verb::Import, Verb::Run].into_iter().map(|verb| {
-        test(format!("random::{verb}"), Box::new(move |room: &Room| random::kills(room, verb)))
+        test(&format!("random::{verb}"), Box::new(move |room: &Room| random::kills(room, verb)))
     });
     let code = harness::main(Place::Host(View::Hybrid), tests.chain(random).collect());
     let hit = HIT.load(Ordering::Relaxed);
@@ -45,7 +45,7 @@ pub fn main(steps: impl Iterator<Item = &'static str>) -> ExitCode {
     code
 }
 
-fn test(name: String, body: harness::Body) -> Test {
+fn test(name: &str, body: harness::Body) -> Test {
     let runtime: RuntimeMaker = |_dir| Runtime::native().with_fail_points();
     Test { name: format!("images::{name}"), runtime, body }
 }
