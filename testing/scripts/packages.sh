@@ -6,8 +6,9 @@ set -euo pipefail
 case "${1:-}" in
 build) wanted=(gcc libc6-dev pkg-config libseccomp-dev) ;;
 # crun and the newest runc are not among them: peers.sh fetches those without installing anything.
-test) wanted=(busybox-static runc podman conmon containerd golang-github-containers-common
-    mmdebstrap patchelf strace uidmap util-linux) ;;
+test) wanted=(acl attr btrfs-progs busybox-static conmon containerd e2fsprogs
+    golang-github-containers-common libcap2-bin mmdebstrap patchelf podman python3-minimal runc strace
+    uidmap util-linux xfsprogs) ;;
 *) echo "usage: packages.sh build|test" >&2; exit 2 ;;
 esac
 

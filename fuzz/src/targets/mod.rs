@@ -5,6 +5,7 @@ mod config_json;
 mod config_toml;
 mod container_id;
 mod dbus_message;
+mod file_attributes;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     target("config_toml", config_toml::run),
     target("container_id", container_id::run),
     target("dbus_message", dbus_message::run),
+    target("file_attributes", file_attributes::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
