@@ -7,9 +7,9 @@ case "${1:-}" in
 build) wanted=(gcc libc6-dev pkg-config libseccomp-dev) ;;
 # crun, the newest runc and Docker are not among them: peers.sh and docker.sh fetch those without
 # installing anything. apache2-utils has htpasswd(1), which makes the accounts of registries.
-test) wanted=(busybox-static runc podman conmon containerd golang-github-containers-common
-    mmdebstrap patchelf strace uidmap util-linux
-    acl apache2-utils attr btrfs-progs docker-registry openssl skopeo umoci zstd) ;;
+test) wanted=(acl apache2-utils attr btrfs-progs busybox-static conmon containerd docker-registry
+    e2fsprogs golang-github-containers-common libcap2-bin mmdebstrap openssl patchelf podman
+    python3-minimal runc skopeo strace uidmap umoci util-linux xfsprogs zstd) ;;
 *) echo "usage: packages.sh build|test" >&2; exit 2 ;;
 esac
 

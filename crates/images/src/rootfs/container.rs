@@ -284,5 +284,9 @@ pub(super) fn open_directory(path: &Path) -> io::Result<File> {
 /// Makes a directory with exactly this mode, whatever the umask.
 pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     std::fs::DirBuilder::new().mode(mode).create(path)?;
+    if mode & 0o077 == 0 {
+        // Nothing that a sensible umask takes away.
+        return Ok(());
+    }
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
 }

@@ -47,7 +47,7 @@ impl Scene {
         let output =
             Command::new("sh").args(["-c", &make]).current_dir(dir.path()).output().unwrap();
         if !output.status.success() {
-            println!("SKIP {kind}: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+            skip(&format!("rootfs_on_{kind}"), &String::from_utf8_lossy(&output.stderr));
             return None;
         }
         let mut scene = Self::at(dir, "mnt");
@@ -132,6 +132,13 @@ impl Drop for Scene {
             let _ = rustix::mount::unmount(mount, rustix::mount::UnmountFlags::DETACH);
         }
     }
+}
+
+/// Says loudly, past the test harness, that something is not tested here.
+fn skip(what: &str, reason: &str) {
+    use std::io::Write as _;
+    let reason = reason.trim_end().replace('\n', "; ");
+    let _ = writeln!(std::io::stdout(), "SKIP images::{what}: {reason}");
 }
 
 pub(super) fn shell(dir: &Path, script: &str) -> String {

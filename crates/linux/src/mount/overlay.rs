@@ -15,7 +15,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags};
 
@@ -29,7 +29,7 @@ pub const LAYERS_MAX: usize = 500;
 /// The page that all options of a mount(2) share.
 const DATA_MAX: usize = 4095;
 
-/// A directory below a mount. Its path is followed as it is: it must be nobody else's.
+/// A directory below a mount.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerDirectory<'a> {
     /// The mount, or [`CWD`] for a path of the host.
@@ -39,10 +39,15 @@ pub struct LayerDirectory<'a> {
 }
 
 impl LayerDirectory<'_> {
-    /// Opens the directory without following a link at its end.
+    /// Opens the directory. Below a mount no link is followed, and no other mount entered: a link
+    /// could lead out of it, to where ids are not mapped.
     pub fn open(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(self.tree, self.path, flags, Mode::empty())?)
+        if self.tree.as_raw_fd() == CWD.as_raw_fd() {
+            return Ok(rustix::fs::open(self.path, flags, Mode::empty())?);
+        }
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        Ok(rustix::fs::openat2(self.tree, self.path, flags, Mode::empty(), resolve)?)
     }
 }
 

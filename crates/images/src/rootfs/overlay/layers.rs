@@ -113,11 +113,12 @@ fn common(paths: &[&Path]) -> PathBuf {
 }
 
 /// Whether a path of the host and one in a tree lead to the same directory. Where another filesystem
-/// is mounted on the way, they do not: a tree is one mount.
+/// is mounted on the way they do not, because a tree is one mount; nor where a link is.
 fn is_same(path: &Path, tree: &OwnedFd, relative: &Path) -> bool {
     let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+    let inside = LayerDirectory { tree: tree.as_fd(), path: relative }.open();
+    let inside = inside.and_then(|fd| Ok(identity(rustix::fs::fstat(fd)?)));
     let host = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(identity);
-    let inside = rustix::fs::statat(tree, relative, AtFlags::SYMLINK_NOFOLLOW).map(identity);
     host.is_ok_and(|host| inside.is_ok_and(|inside| host == inside))
 }
 

@@ -89,3 +89,17 @@ fn redirects_of_images_are_not_followed() {
     let names = std::fs::read_dir(path).map(Iterator::count).unwrap_or(0);
     assert_eq!(names, 0);
 }
+
+/// A link in the path to a layer leads to the layer, with its ids mapped.
+#[test]
+fn layers_behind_a_link() {
+    let scene = Scene::new();
+    let mut stacked = stack(&scene, 2, Some(&MAPPING));
+    shell(&scene.path(), "ln -s $PWD/layers absolute; ln -s layers relative");
+    let elsewhere = |path: &Path, link: &str| {
+        scene.path().join(link).join(path.strip_prefix(scene.path().join("layers")).unwrap())
+    };
+    stacked.lower =
+        vec![elsewhere(&stacked.lower[0], "absolute"), elsewhere(&stacked.lower[1], "relative")];
+    assert_eq!(look(&stacked.mount(&scene.path()).unwrap(), 2), 100_000);
+}
