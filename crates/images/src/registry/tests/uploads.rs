@@ -113,8 +113,8 @@ fn a_source_of_another_length() {
     assert!(error.ends_with("cannot read what is to be pushed: it ends 1 bytes early"), "{error}");
     // What is too much stays here: the registry finds out by the digest whether the rest is right.
     assert_eq!(push(b"abcd").unwrap(), Pushed::Sent);
-    let patches = server.seen().into_iter().filter(|seen| seen.method == "PATCH");
-    assert_eq!(patches.last().unwrap().body, b"abc");
+    let mut patches = server.seen().into_iter().filter(|seen| seen.method == "PATCH");
+    assert_eq!(patches.next_back().unwrap().body, b"abc");
 }
 
 #[test]
