@@ -102,8 +102,8 @@ impl Transport {
         let answer = match payload {
             Payload::Nothing => run(&agent, head.body(()), wait, document),
             Payload::Bytes(bytes) => run(&agent, head.body(bytes), wait, document),
-            Payload::Reader(reader, _) => {
-                let mut reader = Watched { reader, failed: &mut failed };
+            Payload::Reader(reader, left) => {
+                let mut reader = Watched { reader, left, failed: &mut failed };
                 run(&agent, head.body(SendBody::from_reader(&mut reader)), wait, document)
             }
         };
@@ -199,19 +199,37 @@ fn head_of(outgoing: Outgoing<'_>) -> Result<(ureq::http::request::Builder, Payl
     Ok((head, outgoing.payload))
 }
 
-/// Keeps the error that a reader ended with.
+/// So many bytes of a reader: one that ends early is an error here, where the library would wait for
+/// the rest for ever. The error that a reader ended with is kept.
 struct Watched<'a> {
     reader: &'a mut dyn Read,
+    left: u64,
     failed: &'a mut Option<io::Error>,
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer).map_err(|error| {
-            let told = io::Error::new(error.kind(), "cannot read what is to be sent");
-            *self.failed = Some(error);
-            told
-        })
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = loop {
+            match self.reader.read(&mut buffer[..room]) {
+                // A signal is no end.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) if room > 0 => {
+                    break Err(io::Error::other(format!("it ends {} bytes early", self.left)));
+                }
+                read => break read,
+            }
+        };
+        match read {
+            Ok(length) => {
+                self.left -= u64::try_from(length).unwrap_or(self.left).min(self.left);
+                Ok(length)
+            }
+            Err(error) => {
+                *self.failed = Some(error);
+                Err(io::Error::other("cannot read what is to be sent"))
+            }
+        }
     }
 }
 

@@ -101,6 +101,23 @@ fn a_source_that_fails_is_named() {
 }
 
 #[test]
+fn a_source_of_another_length() {
+    let server = takes_uploads(|_, _| false);
+    let push = |source: &'static [u8]| {
+        let here = repository(&server.host());
+        let result =
+            client().push_blob(&here, &descriptor(b"abc"), None, &mut || Ok(Box::new(source)));
+        result.map_err(|error| error.to_string())
+    };
+    let error = push(b"ab").unwrap_err();
+    assert!(error.ends_with("cannot read what is to be pushed: it ends 1 bytes early"), "{error}");
+    // What is too much stays here: the registry finds out by the digest whether the rest is right.
+    assert_eq!(push(b"abcd").unwrap(), Pushed::Sent);
+    let mut patches = server.seen().into_iter().filter(|seen| seen.method == "PATCH");
+    assert_eq!(patches.next_back().unwrap().body, b"abc");
+}
+
+#[test]
 fn uploads_are_not_sent_to_odd_places() {
     for location in ["", "Location: file:///x\r\n", "Location: http://u:p@x/\r\n"] {
         let server = takes_uploads(move |seen, reply| {
