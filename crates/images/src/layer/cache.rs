@@ -178,8 +178,12 @@ impl Layers {
     /// # Errors
     /// What the kernel says; then none is marked that is not on the disk.
     pub fn sync(&self) -> Result<usize, CacheError> {
-        let fresh = |layer: &Listed| layer.usable && !layer.synced;
-        let fresh: Vec<_> = self.list()?.into_iter().filter(fresh).collect();
+        let mut fresh = Vec::new();
+        for layer in self.list()?.into_iter().filter(|layer| layer.usable && !layer.synced) {
+            // Held open: what is made again in its place can be told from it.
+            let tree = File::open(self.layer(&layer.diff_id).path);
+            fresh.extend(tree.ok().map(|tree| (layer.diff_id, tree)));
+        }
         if fresh.is_empty() {
             return Ok(0);
         }
@@ -187,18 +191,22 @@ impl Layers {
             .map_err(|errno| CacheError::io("sync", &self.directory)(errno.into()))?;
         Step::Synced.reached();
         let mut marked = 0;
-        for layer in fresh {
+        for (diff_id, tree) in fresh {
             // Who has the lock is removing it.
-            let Some(_lock) = self.try_lock(&layer.diff_id)? else { continue };
-            let path = self.path(&layer.diff_id, None);
-            let mark = Mark::read(&path, &layer.diff_id);
-            // It may have been removed, and made again, since it was written out.
-            if let Some(mark) = mark.filter(|mark| mark.is_usable(&self.boot_id)) {
-                mark.synced().write(&path)?;
-                marked += 1;
-            }
+            let Some(_lock) = self.try_lock(&diff_id)? else { continue };
+            marked += usize::from(self.mark_synced(&diff_id, &tree)?);
         }
         Ok(marked)
+    }
+
+    /// Whether `written` is still the layer's tree.
+    fn mark_synced(&self, diff_id: &Digest, written: &File) -> Result<bool, CacheError> {
+        let path = self.path(diff_id, None);
+        let Some(mark) = Mark::read(&path, diff_id) else { return Ok(false) };
+        if !lock::is_at(written, &path.join("fs")) {
+            return Ok(false);
+        }
+        mark.synced().write(&path).map(|()| true)
     }
 
     /// Removes a layer; whether there was one. That nobody uses it is the caller's business.

@@ -37,17 +37,21 @@ impl Lock {
 
     /// While we waited its holder may have removed the file; another has perhaps made a new one.
     fn of(file: File, path: &Path) -> Option<Self> {
-        let same = |held: std::fs::Metadata, now: std::fs::Metadata| {
-            (held.dev(), held.ino()) == (now.dev(), now.ino())
-        };
-        let now = file.metadata().and_then(|held| Ok(same(held, std::fs::metadata(path)?)));
-        now.unwrap_or(false).then(|| Self { _file: file, path: path.to_owned() })
+        is_at(&file, path).then(|| Self { _file: file, path: path.to_owned() })
     }
 
     /// Lets go of it and removes its file: nothing is left of the layer.
     pub(super) fn remove(self) {
         // Left behind it does no harm, and the next sweep removes it.
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether an open file is what `path` leads to now.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(held), Ok(now)) => (held.dev(), held.ino()) == (now.dev(), now.ino()),
+        _ => false,
     }
 }
 

@@ -114,6 +114,19 @@ fn what_was_not_synced_does_not_outlive_a_boot() {
 }
 
 #[test]
+fn what_was_made_again_is_not_what_was_written_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let layers = layers(dir.path());
+    let (archive, diff_id) = some_layer();
+    let make = || layers.make(&diff_id, &workers(), &opener(archive.clone()), &mut Silent).unwrap();
+    let written = File::open(make().path).unwrap();
+    assert!(layers.remove(&diff_id).unwrap());
+    make();
+    assert!(!layers.mark_synced(&diff_id, &written).unwrap());
+    assert!(!layers.list().unwrap()[0].synced);
+}
+
+#[test]
 fn marks_that_are_none() {
     let dir = tempfile::tempdir().unwrap();
     let layers = layers(dir.path());
