@@ -218,12 +218,7 @@ impl<'r> Scene<'r> {
             Verb::Verify => {
                 // What was damaged is removed, and so missing until it comes again.
                 let damaged = self.finished(&words(&list))?.exits(1)?;
-                ensure!(
-                    damaged.stdout.contains("is missing")
-                        || damaged.stdout.contains("not here")
-                        || damaged.stdout.contains("not there"),
-                    "{damaged}"
-                );
+                ensure!(damaged.stdout.contains("is not in the store"), "{damaged}");
                 self.import("app.tar", &self.image)?;
                 self.call(&["image", "verify", "-q"])?;
             }
@@ -256,6 +251,24 @@ impl<'r> Scene<'r> {
             let archive = format!("oci-archive:{}", self.file("out.tar").display());
             self.call(&["image", "import", "-q", "--name", OTHER, &archive])?;
         }
+        Ok(())
+    }
+
+    /// `delete` removes a container that has ended, with what it had of its image, and only below its
+    /// own state directory.
+    pub(super) fn deletes(&self) -> Verdict {
+        self.call(&["run", "--name", &self.id, &self.image, "true"])?;
+        let own = self.data("containers").join(&self.id);
+        ensure!(own.join("bundle/config.json").exists(), "run without --rm keeps the container");
+        let other = self.file("other-root").to_string_lossy().into_owned();
+        let mut command = self.command(&["--root", &other, "delete", &self.id]);
+        // The last --root counts.
+        let elsewhere = self.room.run_command(&mut command)?;
+        ensure!(elsewhere.code != 0 && own.exists(), "{elsewhere}");
+        self.call(&["delete", &self.id])?;
+        ensure!(!own.exists(), "{} is left", own.display());
+        let rootfs = self.data("rootfs/containers").join(&self.id);
+        ensure!(!rootfs.exists(), "{} is left", rootfs.display());
         Ok(())
     }
 
