@@ -39,7 +39,9 @@ pub fn main(steps: impl Iterator<Item = &'static str>) -> ExitCode {
     let random = [Verb::Pull, Verb::Import, Verb::Run].into_iter().map(|verb| {
         test(&format!("random::{verb}"), Box::new(move |room: &Room| random::kills(room, verb)))
     });
-    let code = harness::main(Place::Host(View::Hybrid), tests.chain(random).collect());
+    let delete = test("delete".to_owned(), Box::new(deletes));
+    let tests = tests.chain(random).chain([delete]);
+    let code = harness::main(Place::Host(View::Hybrid), tests.collect());
     let hit = HIT.load(Ordering::Relaxed);
     harness::say(&format!("fail points of images: {hit} of {count} hit"));
     code
@@ -60,5 +62,13 @@ fn at_step(room: &Room, step: &'static str) -> Verdict {
     scene.set()?;
     scene.dies()?;
     scene.aftermath()?;
+    scene.clear()
+}
+
+/// `delete` without force, of a container of an image that has ended.
+fn deletes(room: &Room) -> Verdict {
+    let scene = Scene::new(room, Verb::Run, "")?;
+    scene.set()?;
+    scene.deletes()?;
     scene.clear()
 }

@@ -19,7 +19,10 @@ use crate::program::Program;
 #[command(after_help = "\
 Examples:
   proxmox-lxcri delete web-1
-  proxmox-lxcri delete --force web-1    kill it first if it runs")]
+  proxmox-lxcri delete --force web-1    kill it first if it runs
+
+Of a container that was made of an image it removes the root filesystem and unnamed volumes, too; also where
+only these are left after a boot or a crash.")]
 pub(crate) struct Args {
     /// Kill what still runs; a container that does not exist is fine
     #[arg(short, long)]

@@ -106,6 +106,8 @@ impl Library {
             cache.remove(&layer.diff_id)?;
             removed.push(layer.diff_id);
         }
+        // What killed processes left of layers that nobody unpacks any more.
+        cache.sweep()?;
         Ok((removed, rootfs::prune(&place, &chains)?))
     }
 }
