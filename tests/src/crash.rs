@@ -7,7 +7,7 @@
 
 mod answers;
 pub mod release;
-mod scene;
+pub(crate) mod scene;
 mod verb;
 
 use std::process::ExitCode;

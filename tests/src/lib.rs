@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clients;
 pub mod conformance;
 pub mod crash;
+pub mod crash_images;
 pub mod guests;
 pub mod handmade;
 pub mod images;

@@ -34,3 +34,11 @@ pub mod settings;
 pub mod spec;
 mod step;
 pub mod store;
+
+/// The names of all steps at which work on images can be cut off: `verb/step`, and
+/// `verb/process/step` in a child of ours.
+pub fn steps() -> impl Iterator<Item = &'static str> {
+    let lists =
+        [step::Step::NAMES, layer::step::Step::NAMES, rootfs::Step::NAMES, container::Step::NAMES];
+    lists.into_iter().flatten().copied()
+}

@@ -24,7 +24,7 @@ use super::answers;
 use super::verb::Verb;
 
 /// The variable that names the step (`crates/linux/src/step.rs`).
-pub(super) const VARIABLE: &str = "LXCRI_FAIL_POINT";
+pub(crate) const VARIABLE: &str = "LXCRI_FAIL_POINT";
 
 /// A container at the point where a verb can be called.
 pub(super) struct Scene<'r> {
@@ -189,14 +189,14 @@ impl<'r> Scene<'r> {
 }
 
 /// How a command ended, with its standard error.
-fn said(ended: &Ended) -> String {
+pub(crate) fn said(ended: &Ended) -> String {
     let words = std::fs::read_to_string(&ended.stderr_file).unwrap_or_default();
     format!("{}: {}", ended.status, words.trim())
 }
 
 /// Kills that have to hit a living process, and how often that is tried.
-const HITS: u32 = 8;
-const TRIES: u32 = 400;
+pub(crate) const HITS: u32 = 8;
+pub(crate) const TRIES: u32 = 400;
 
 /// Kills a verb at random moments.
 pub(super) fn random_kills(room: &Room, name: &str, verb: Verb) -> Verdict {
@@ -224,7 +224,7 @@ pub(super) fn random_kills(room: &Room, name: &str, verb: Verb) -> Verdict {
 }
 
 /// `LXCRI_SEED`, to have a run again, or the time.
-fn seed() -> Verdict<u64> {
+pub(crate) fn seed() -> Verdict<u64> {
     match std::env::var("LXCRI_SEED") {
         Ok(text) => text.parse().context(format!("LXCRI_SEED={text}")),
         Err(_) => Ok(SystemTime::UNIX_EPOCH.elapsed()?.as_secs()),

@@ -1,0 +1,64 @@
+//! What works on images dies by SIGKILL at every one of its steps, and at random moments. Whatever
+//! was cut off: `image list` answers, `image verify` finds nothing, the same command again succeeds,
+//! the image runs with all of its files, and everything can be removed.
+//!
+//! There is one test per step, made from the lists of the source. A step that no code reaches fails
+//! its test: the program did not die.
+
+mod random;
+mod scene;
+mod verb;
+
+use std::process::ExitCode;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use lxcri_testkit::Place;
+use lxcri_testkit::Room;
+use lxcri_testkit::Runtime;
+use lxcri_testkit::Verdict;
+use lxcri_testkit::View;
+use lxcri_testkit::harness;
+use lxcri_testkit::harness::RuntimeMaker;
+use lxcri_testkit::harness::Test;
+
+use scene::Scene;
+use verb::Verb;
+
+/// How many steps were hit.
+static HIT: AtomicUsize = AtomicUsize::new(0);
+
+/// The test program: `steps` are all that there are.
+#[must_use]
+pub fn main(steps: impl Iterator<Item = &'static str>) -> ExitCode {
+    let steps: Vec<_> = steps.collect();
+    let count = steps.len();
+    let tests = steps.into_iter().map(|step| {
+        test(step.replace('/', "::"), Box::new(move |room: &Room| at_step(room, step)))
+    });
+    let random = [Verb::Pull, Verb::Import, Verb::Run].into_iter().map(|verb| {
+        test(format!("random::{verb}"), Box::new(move |room: &Room| random::kills(room, verb)))
+    });
+    let code = harness::main(Place::Host(View::Hybrid), tests.chain(random).collect());
+    let hit = HIT.load(Ordering::Relaxed);
+    harness::say(&format!("fail points of images: {hit} of {count} hit"));
+    code
+}
+
+fn test(name: String, body: harness::Body) -> Test {
+    let runtime: RuntimeMaker = |_dir| Runtime::native().with_fail_points();
+    Test { name: format!("images::{name}"), runtime, body }
+}
+
+/// Dies at the step twice: once everything is removed at once, once the command is called again.
+fn at_step(room: &Room, step: &'static str) -> Verdict {
+    let scene = Scene::new(room, Verb::of(step)?, step)?;
+    scene.set()?;
+    scene.dies()?;
+    HIT.fetch_add(1, Ordering::Relaxed);
+    scene.clear()?;
+    scene.set()?;
+    scene.dies()?;
+    scene.aftermath()?;
+    scene.clear()
+}
