@@ -148,7 +148,7 @@ fn interrupted_pull(room: &Room) -> Verdict {
     let sum = first + second;
     ensure!((total..total + (3 << 20)).contains(&sum), "{first} + {second} bytes of {total}");
     host.call(&["image", "verify"])?.ok()?;
-    let said = host.run(&[&name, "sha256sum", "/noise"])?.ok()?.stdout;
+    let said = host.run(&[&name, "busybox", "sha256sum", "/noise"])?.ok()?.stdout;
     let wanted = lxcri_testkit::image::digest(&noise);
     ensure_eq!(said.split(' ').next(), wanted.strip_prefix("sha256:"), "what came");
     Ok(())

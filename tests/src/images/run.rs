@@ -7,6 +7,8 @@ use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
 use lxcri_testkit::image::Compression;
+use lxcri_testkit::image::Entry;
+use lxcri_testkit::image::Layer;
 use lxcri_testkit::image::busybox_image;
 use lxcri_testkit::process;
 use lxcri_testkit::verdict::Context;
@@ -41,12 +43,16 @@ fn says_hi(room: &Room) -> Verdict {
 /// The program's own, and Docker's where it did not run.
 fn exit_codes(room: &Room) -> Verdict {
     let host = Host::new(room, "host")?;
-    let image = archive(room, &busybox_image(Compression::Gzip)?)?;
+    let mut image = busybox_image(Compression::Gzip)?;
+    let text = [Entry::directory("etc"), Entry::file("etc/motd", "no program")];
+    image.layers.push(Layer::new(&text, Compression::Gzip)?);
+    let image = archive(room, &image)?;
     for (words, code, message) in [
         (&["true"][..], 0, ""),
         (&["sh", "-c", "exit 7"], 7, ""),
         (&["sh", "-c", "exit 255"], 255, ""),
-        (&["/etc"], 126, "permission denied"),
+        (&["/etc"], 126, "is a directory"),
+        (&["/etc/motd"], 126, "permission denied"),
         (&["nothing-of-that-name"], 127, "executable file not found"),
         (&["/nothing/of/that/name"], 127, "no such file"),
     ] {

@@ -152,7 +152,9 @@ impl Library {
             id: making.id.clone(),
             layers,
             mapping: mapped.then(|| vec![IdRange { container, host, size }]),
-            read_only: making.options.read_only,
+            // Places to mount things are still to be made in it: the backend makes it read-only then
+            // (`root.readonly`), as Docker's does.
+            read_only: false,
             ephemeral: making.ephemeral,
         };
         Ok(rootfs::prepare(&place, provider, request)?)

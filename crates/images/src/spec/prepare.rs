@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use lxcri_core::oci::{IdMapping, Spec};
+use lxcri_linux::filesystem_ids::FilesystemIds;
 use rustix::fs::{AtFlags, Gid, OFlags, Uid};
 
 use super::error::SpecError;
@@ -149,7 +150,11 @@ impl Plan {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(failed(error)),
             }
+            // A mount that maps ids takes nothing from one that it does not know, such as ours.
+            let acting = self.mapping.map(|_| FilesystemIds::take_on(root.0, root.1)).transpose();
+            let acting = acting.map_err(failed)?;
             let made = self.root.make_directory(&part).map_err(failed)?;
+            drop(acting);
             let is_last = part == *cwd;
             let (uid, gid) = match is_last {
                 true => self.outside(self.identity.uid, self.identity.gid),

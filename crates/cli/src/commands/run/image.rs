@@ -83,7 +83,9 @@ fn named(failure: Failure) -> Failure {
         || text.contains("exec: no such file or directory")
     {
         NOT_FOUND
-    } else if text.contains("permission denied") && text.contains("exec") {
+    } else if text.contains("exec")
+        && ["permission denied", "is a directory"].iter().any(|reason| text.contains(reason))
+    {
         NOT_EXECUTABLE
     } else {
         return failure;
