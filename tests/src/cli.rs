@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::ExitCode;
 
+use lxcri_testkit::Executor;
 use lxcri_testkit::Finished;
 use lxcri_testkit::Place;
 use lxcri_testkit::Room;
@@ -236,6 +237,13 @@ fn features(room: &Room) -> Verdict {
         ensure!(namespaces.iter().any(|name| name == kind), "{kind} is not among {namespaces:?}");
     }
     ensure!(!names("/linux/capabilities").is_empty(), "no capabilities: {document}");
+    if room.runtime.executor == Executor::Native {
+        let idmap = document.pointer("/linux/mountExtensions/idmap/enabled");
+        ensure_eq!(idmap, Some(&Value::Bool(true)), "idmapped mounts");
+        for option in ["idmap", "ridmap"] {
+            ensure!(options.iter().any(|name| name == option), "{option} is not among {options:?}");
+        }
+    }
     Ok(())
 }
 

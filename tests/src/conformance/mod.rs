@@ -4,6 +4,7 @@ pub mod devices;
 pub mod escape;
 pub mod exec;
 pub mod hooks;
+pub mod idmap;
 pub mod lifecycle;
 pub mod mounts;
 pub mod namespaces;
@@ -45,6 +46,7 @@ pub fn cases() -> Vec<Case> {
         terminal::CASES,
         rootfs::CASES,
         mounts::CASES,
+        idmap::CASES,
         namespaces::CASES,
         devices::CASES,
         paths::CASES,

@@ -46,6 +46,8 @@ const ROWS: &[Row] = &[
     applied("mounts[].source", "mounts/bind"),
     applied("mounts[].type", "mounts/tmpfs"),
     applied("mounts[].options", "mounts/options"),
+    refused("mounts[].options[]=idmap", UNPROVEN),
+    refused("mounts[].options[]=ridmap", UNPROVEN),
     refused("mounts[].uidMappings", UNPROVEN),
     refused("mounts[].gidMappings", UNPROVEN),
     // hooks

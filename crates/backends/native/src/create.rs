@@ -40,6 +40,7 @@ pub(crate) fn create(
         linux: &plan.linux,
         bundle: &bundle,
         cgroup: &plan.cgroup,
+        namespaces: &plan.namespaces,
         own_cgroup_namespace: plan.namespaces.has_own(Kind::Cgroup),
         user_namespace: namespaces::has_user_namespace(&plan.linux),
         no_pivot: plan.no_pivot,

@@ -1,6 +1,6 @@
 //! The built-in executor: an OCI container made by this program itself, with nothing else
 //! installed. Chosen by default. It cannot (yet) do what its coverage table refuses, above all
-//! idmapped mounts, SELinux and seccomp listeners; it refuses those by name.
+//! SELinux and seccomp listeners; it refuses those by name.
 //!
 //! `create` clones the container's init straight into its namespaces and cgroup; init puts the file
 //! system together and waits at a gate (a fifo) for `start`, which is another process. Nothing is

@@ -124,7 +124,8 @@ fn wrong(index: usize, problem: String) -> NativeError {
     NativeError::Field { field: format!("linux.namespaces[{index}]"), problem }
 }
 
-fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {
+/// The same for the kernel.
+pub(crate) fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {
     let range =
         |m: &IdMapping| IdRange { inside: m.container_id, outside: m.host_id, size: m.size };
     mappings.iter().map(range).collect()

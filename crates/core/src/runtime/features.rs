@@ -23,7 +23,7 @@ pub fn features(coverage: &Coverage) -> Features {
         oci_version_min: "1.0.0".to_owned(),
         oci_version_max: oci::VERSION.to_owned(),
         hooks: Hooks::default().lists().map(|(name, _)| name.to_owned()).collect(),
-        mount_options: mount::KNOWN_OPTIONS.iter().map(ToString::to_string).collect(),
+        mount_options: mount_options(coverage),
         linux: LinuxFeatures {
             namespaces: namespaces(),
             capabilities: (0..=capability::last_cap()).map(capability::name).collect(),
@@ -49,6 +49,17 @@ pub fn features(coverage: &Coverage) -> Features {
         )]),
         potentially_unsafe_config_annotations: vec![crate::routing::ANNOTATION.to_owned()],
     }
+}
+
+/// The options that are understood, less those that the table refuses by name.
+fn mount_options(coverage: &Coverage) -> Vec<String> {
+    let is_refused = |word: &str| {
+        let path = format!("mounts[].options[]={word}");
+        let row = coverage.rows().iter().find(|row| row.path == path);
+        matches!(row.map(|row| row.treatment), Some(Treatment::Refused { .. }))
+    };
+    let known = mount::KNOWN_OPTIONS.iter().filter(|word| !is_refused(word));
+    known.map(ToString::to_string).collect()
 }
 
 /// Kinds this kernel has: each shows as a file of our own process.

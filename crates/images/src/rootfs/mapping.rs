@@ -61,7 +61,8 @@ pub(super) fn check(ranges: &[IdRange]) -> Result<(), RootfsError> {
 
 /// Makes a detached mount show its files by `ranges`.
 pub(super) fn apply(tree: impl AsFd, ranges: &[IdRange]) -> io::Result<()> {
-    let namespace = namespace::mapped_user_namespace(&kernel(ranges))?;
+    let ranges = kernel(ranges);
+    let namespace = namespace::mapped_user_namespace(&ranges, &ranges)?;
     mount::set_id_map(tree, false, namespace)
 }
 

@@ -196,7 +196,7 @@ pub(super) fn assert_merged(root: &Path, shift: u32) {
 pub(super) fn shell_as_root_of(ranges: Option<&[IdRange]>, dir: &Path, script: &str) -> String {
     let Some(ranges) = ranges else { return shell(dir, script) };
     let ranges = mapping::kernel(ranges);
-    let namespace = lxcri_linux::namespace::mapped_user_namespace(&ranges).unwrap();
+    let namespace = lxcri_linux::namespace::mapped_user_namespace(&ranges, &ranges).unwrap();
     let fd = std::os::fd::AsRawFd::as_raw_fd(&namespace);
     let enter = format!("--user=/proc/{}/fd/{fd}", std::process::id());
     let output = Command::new("nsenter")

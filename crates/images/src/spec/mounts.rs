@@ -24,7 +24,7 @@ const MAX_MOUNTS: usize = 400;
 const TMPFS_KEYS: [&str; 7] = ["mode", "size", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"];
 
 /// Words of mount(8) that ask for something other than a new filesystem.
-const NOT_FOR_TMPFS: [&str; 2] = ["bind", "rbind"];
+const NOT_FOR_TMPFS: [&str; 4] = ["bind", "rbind", "idmap", "ridmap"];
 
 /// What the mounts depend on.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+mod kind;
 mod options;
 mod overlay;
 mod setattr;
@@ -17,7 +18,10 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
-pub use options::{Attributes, Bind, KNOWN_OPTIONS, Options, Propagation, PropagationKind};
+pub use kind::filesystem_at;
+pub use options::{
+    Attributes, Bind, IdMapped, KNOWN_OPTIONS, Options, Propagation, PropagationKind,
+};
 pub use overlay::{LAYERS_MAX, LayerDirectory, Overlay};
 pub use setattr::{set_attributes, set_id_map};
 

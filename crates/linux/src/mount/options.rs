@@ -43,6 +43,15 @@ pub enum Bind {
     Recursive,
 }
 
+/// Which mounts show their files by an id map (runtime-spec config.md, `idmap` and `ridmap`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdMapped {
+    /// The one mount.
+    Single,
+    /// With all mounts below it.
+    Recursive,
+}
+
 /// Parsed options of one mount.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -50,6 +59,7 @@ pub struct Options {
     recursive_attributes: Attributes,
     propagation: Option<Propagation>,
     bind: Option<Bind>,
+    id_mapped: Option<IdMapped>,
     data: Vec<String>,
 }
 
@@ -110,6 +120,7 @@ pub const KNOWN_OPTIONS: &[&str] = &[
     "diratime",
     "dirsync",
     "exec",
+    "idmap",
     "iversion",
     "lazytime",
     "loud",
@@ -132,6 +143,7 @@ pub const KNOWN_OPTIONS: &[&str] = &[
     "rdiratime",
     "relatime",
     "rexec",
+    "ridmap",
     "rnoatime",
     "rnodev",
     "rnodiratime",
@@ -266,6 +278,10 @@ impl Options {
             self.bind.get_or_insert(Bind::Single);
         } else if word == "rbind" {
             self.bind = Some(Bind::Recursive);
+        } else if word == "idmap" {
+            self.id_mapped = self.id_mapped.or(Some(IdMapped::Single));
+        } else if word == "ridmap" {
+            self.id_mapped = Some(IdMapped::Recursive);
         } else if !DEFAULT_WORDS.contains(&word) && !word.is_empty() {
             self.data.push(word.to_owned());
         }
@@ -289,6 +305,12 @@ impl Options {
     /// Whether and how it is a bind mount.
     pub fn bind(&self) -> Option<Bind> {
         self.bind
+    }
+
+    /// Whether an id map is asked for, and of which mounts. A bind mount can have one, a new
+    /// filesystem cannot.
+    pub fn id_mapped(&self) -> Option<IdMapped> {
+        self.id_mapped
     }
 
     /// The first word that means nothing for a bind mount.
@@ -339,6 +361,10 @@ mod tests {
         assert_eq!(parse("rslave").propagation(), Some(Propagation::SLAVE));
         assert_eq!(parse("bind,rbind").bind(), Some(Bind::Recursive));
         assert_eq!(parse("rbind,bind").bind(), Some(Bind::Recursive));
+        assert_eq!(parse("idmap").id_mapped(), Some(IdMapped::Single));
+        assert_eq!(parse("ridmap,idmap").id_mapped(), Some(IdMapped::Recursive));
+        assert_eq!(parse("idmap,ridmap").id_mapped(), Some(IdMapped::Recursive));
+        assert_eq!(parse("rbind").id_mapped(), None);
     }
 
     #[test]

@@ -19,24 +19,29 @@ const MAP_LINES_MAX: usize = 340;
 #[repr(C, align(16))]
 struct Stack([u8; 16 * 1024]);
 
-/// A new user namespace with `ranges` as its map of users and of groups, by descriptor.
+/// A new user namespace with these maps of users and of groups, by descriptor.
 ///
 /// The namespace is that of a child that has ended already: until it is reaped, its credentials can
 /// be looked at and its maps be written. So there is nobody to wait for, and this works in a process
 /// with threads.
 ///
 /// # Errors
-/// EINVAL for ranges that overlap or are too many, ENOSPC where `user.max_user_namespaces` is
+/// EINVAL for ranges that are none, overlap or are too many, ENOSPC where `user.max_user_namespaces` is
 /// reached, EPERM where user namespaces are forbidden.
-pub fn mapped_user_namespace(ranges: &[IdRange]) -> io::Result<OwnedFd> {
-    let fits = ranges.len() <= MAP_LINES_MAX && super::map_text(ranges).len() <= MAP_TEXT_MAX;
-    if ranges.is_empty() || !fits {
+pub fn mapped_user_namespace(uids: &[IdRange], gids: &[IdRange]) -> io::Result<OwnedFd> {
+    if !fits(uids) || !fits(gids) {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
     let child = Ended::new()?;
-    write_id_maps(child.0, ranges, ranges, false)?;
+    write_id_maps(child.0, uids, gids, false)?;
     let path = format!("/proc/{}/ns/user", child.0);
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Whether a map file takes it.
+fn fits(ranges: &[IdRange]) -> bool {
+    let lengths = 1..=MAP_LINES_MAX;
+    lengths.contains(&ranges.len()) && super::map_text(ranges).len() <= MAP_TEXT_MAX
 }
 
 /// A child in a user namespace of its own that has ended; reaped when dropped.
@@ -81,7 +86,8 @@ mod tests {
 
     #[test]
     fn is_a_user_namespace_of_its_own() {
-        let fd = mapped_user_namespace(&[range(0, 100_000, 65536), range(70_000, 5, 1)]).unwrap();
+        let uids = [range(0, 100_000, 65536), range(70_000, 5, 1)];
+        let fd = mapped_user_namespace(&uids, &[range(0, 7, 1)]).unwrap();
         let handle = Handle { kind: Kind::User, fd };
         handle.check_kind().unwrap();
         assert!(!handle.is_own().unwrap());
@@ -90,7 +96,8 @@ mod tests {
     #[test]
     fn nobody_stays_behind() {
         for _ in 0..50 {
-            mapped_user_namespace(&[range(0, 100_000, 65536)]).unwrap();
+            let ranges = [range(0, 100_000, 65536)];
+            mapped_user_namespace(&ranges, &ranges).unwrap();
         }
         let mut status = 0;
         // SAFETY: `status` outlives the call.
@@ -101,9 +108,12 @@ mod tests {
     #[test]
     fn maps_that_are_none() {
         let many: Vec<_> = (0..400).map(|id| range(id, id, 1)).collect();
+        let good = &[range(0, 0, 1)][..];
         for ranges in [&[][..], &[range(0, 0, 0)], &[range(0, 5, 2), range(1, 9, 2)], &many] {
-            let error = mapped_user_namespace(ranges).unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{ranges:?}");
+            for (uids, gids) in [(ranges, good), (good, ranges)] {
+                let error = mapped_user_namespace(uids, gids).unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{ranges:?}");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use lxcri_core::oci::Mount;
 use lxcri_linux::beneath::host_path_is_directory;
 use lxcri_linux::mount::{self, Attributes, Options, Propagation, PropagationKind};
 
+use super::idmap::Maps;
 use super::proc_guard;
 use super::sources::{Plan, Source, is_recursive};
 use crate::error::{NativeError, step};
@@ -14,6 +15,7 @@ pub(super) fn open(
     plan: &Plan<'_>,
     mount: &Mount,
     options: &Options,
+    maps: &mut Maps,
 ) -> Result<Source, NativeError> {
     let source = plan.bundle.join(mount.source.as_deref().unwrap_or(plan.bundle));
     let say = |what: &str| {
@@ -33,6 +35,7 @@ pub(super) fn open(
         mount::set_attributes(&tree, recursive, Attributes::default(), Some(propagation))
             .map_err(say("set the propagation of"))?;
     }
+    maps.apply(plan, mount, options, (&tree, &source))?;
     mount::set_attributes(&tree, false, options.attributes(), None)
         .map_err(say("set the options of"))?;
     mount::set_attributes(&tree, true, options.recursive_attributes(), None)

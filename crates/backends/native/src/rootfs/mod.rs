@@ -7,6 +7,7 @@ mod console;
 mod copy_up;
 mod devices;
 mod filesystem;
+mod idmap;
 mod mask;
 mod proc_guard;
 mod sources;

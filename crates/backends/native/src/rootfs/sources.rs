@@ -10,8 +10,10 @@ use lxcri_linux::beneath::Root;
 use lxcri_linux::cgroup::Cgroup;
 use lxcri_linux::mount::{self, Bind, Options, Propagation};
 
+use super::idmap::{self, Maps};
 use super::{bind, cgroup, devices, filesystem, proc_guard};
 use crate::error::{NativeError, step};
+use crate::namespaces::{Namespaces, has_user_namespace};
 
 /// Everything about the file system that follows from the configuration.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct Plan<'p> {
     pub(crate) linux: &'p Linux,
     pub(crate) bundle: &'p Path,
     pub(crate) cgroup: &'p Cgroup,
+    pub(crate) namespaces: &'p Namespaces,
     pub(crate) own_cgroup_namespace: bool,
     pub(crate) user_namespace: bool,
     pub(crate) no_pivot: bool,
@@ -63,6 +66,7 @@ fn is_bind(mount: &Mount, options: &Options) -> bool {
 
 /// Judges the mounts without opening anything.
 pub(crate) fn check(create: &Create<'_>) -> Result<(), NativeError> {
+    let user_namespace = has_user_namespace(&create.spec.linux());
     for (index, mount) in create.spec.mounts.iter().enumerate() {
         let wrong = |what: &str, problem: String| NativeError::Field {
             field: format!("mounts[{index}]{what}"),
@@ -90,6 +94,8 @@ pub(crate) fn check(create: &Create<'_>) -> Result<(), NativeError> {
             return Err(wrong(".type", "is missing, and the options do not say bind".to_owned()));
         }
         let is_bind = is_bind(mount, &options);
+        idmap::check(mount, &options, is_bind, user_namespace)
+            .map_err(|(what, problem)| wrong(what, problem))?;
         proc_guard::check_destination(mount, is_bind)
             .map_err(|problem| wrong(".destination", problem))?;
     }
@@ -110,7 +116,8 @@ pub(crate) fn open(plan: &Plan<'_>, rootfs: &Path) -> Result<Sources, NativeErro
     // The host's mounts must not see what is mounted inside.
     mount::set_attributes(&tree, true, mount::Attributes::default(), Some(Propagation::SLAVE))
         .map_err(step("cut the root filesystem off from the host's"))?;
-    let mounts = plan.spec.mounts.iter().map(|mount| open_one(plan, mount));
+    let mut maps = Maps::default();
+    let mounts = plan.spec.mounts.iter().map(|mount| open_one(plan, mount, &mut maps));
     Ok(Sources {
         rootfs: tree,
         mounts: mounts.collect::<Result<_, _>>()?,
@@ -118,10 +125,10 @@ pub(crate) fn open(plan: &Plan<'_>, rootfs: &Path) -> Result<Sources, NativeErro
     })
 }
 
-fn open_one(plan: &Plan<'_>, mount: &Mount) -> Result<Source, NativeError> {
+fn open_one(plan: &Plan<'_>, mount: &Mount, maps: &mut Maps) -> Result<Source, NativeError> {
     let options = options_of(mount);
     if is_bind(mount, &options) {
-        return bind::open(plan, mount, &options);
+        return bind::open(plan, mount, &options, maps);
     }
     let kind = mount.kind.clone().unwrap_or_default();
     Ok(if kind == "cgroup" || kind == "cgroup2" {

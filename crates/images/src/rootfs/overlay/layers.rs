@@ -70,7 +70,8 @@ fn through_trees(
     ranges: Option<&[IdRange]>,
 ) -> Result<(Vec<OwnedFd>, Vec<Where>), MountError> {
     let namespace = ranges
-        .map(|ranges| namespace::mapped_user_namespace(&mapping::kernel(ranges)))
+        .map(mapping::kernel)
+        .map(|ranges| namespace::mapped_user_namespace(&ranges, &ranges))
         .transpose()
         .map_err(|source| MountError::Io { what: "make a user namespace to map by", source })?;
     let clone = |path: &Path| -> io::Result<OwnedFd> {
