@@ -37,6 +37,7 @@ guests:
 
 check:
 	@testing/scripts/packages.sh build
+	@testing/scripts/packages.sh test
 	cargo fmt --all -- --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p proxmox-lxcri --features fail-points -- -D warnings

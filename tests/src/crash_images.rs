@@ -39,7 +39,7 @@ pub fn main(steps: impl Iterator<Item = &'static str>) -> ExitCode {
     let random = [Verb::Pull, Verb::Import, Verb::Run].into_iter().map(|verb| {
         test(&format!("random::{verb}"), Box::new(move |room: &Room| random::kills(room, verb)))
     });
-    let delete = test("delete".to_owned(), Box::new(deletes));
+    let delete = test("delete", Box::new(deletes));
     let tests = tests.chain(random).chain([delete]);
     let code = harness::main(Place::Host(View::Hybrid), tests.collect());
     let hit = HIT.load(Ordering::Relaxed);
