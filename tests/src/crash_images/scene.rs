@@ -146,7 +146,11 @@ impl<'r> Scene<'r> {
 
     /// A call of the program on this data root.
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.room.runtime.command(&self.room.root(), words);
+        self.command_at(&self.room.root(), words)
+    }
+
+    fn command_at(&self, root: &Path, words: &[&str]) -> Command {
+        let mut command = self.room.runtime.command(root, words);
         command.env("PROXMOX_LXCRI_RUNTIME_DATA_ROOT", self.room.dir().join("data"));
         // Only providers that copy have golden trees.
         let is_of_copy = self.step.contains("golden") || self.step == "rootfs-prepare/tree";
@@ -260,11 +264,9 @@ impl<'r> Scene<'r> {
         self.call(&["run", "--name", &self.id, &self.image, "true"])?;
         let own = self.data("containers").join(&self.id);
         ensure!(own.join("bundle/config.json").exists(), "run without --rm keeps the container");
-        let other = self.file("other-root").to_string_lossy().into_owned();
-        let mut command = self.command(&["--root", &other, "delete", &self.id]);
-        // The last --root counts.
-        let elsewhere = self.room.run_command(&mut command)?;
-        ensure!(elsewhere.code != 0 && own.exists(), "{elsewhere}");
+        let elsewhere = self.command_at(&self.file("other-root"), &["delete", &self.id]);
+        self.room.run_command(&mut { elsewhere })?.refuses(&["container does not exist"])?;
+        ensure!(own.exists(), "delete below another root removed {}", own.display());
         self.call(&["delete", &self.id])?;
         ensure!(!own.exists(), "{} is left", own.display());
         let rootfs = self.data("rootfs/containers").join(&self.id);
