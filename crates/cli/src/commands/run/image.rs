@@ -78,14 +78,12 @@ fn end(runtime: &Runtime<'_>, container: &ImageContainer<'_>) -> Result<(), Fail
 /// Gives a failure the exit code that says what was wrong with the program. The texts are contract
 /// (docs/reference/errors.md).
 fn named(failure: Failure) -> Failure {
-    let text = failure.message();
-    let code = if text.contains("executable file not found in $PATH")
-        || text.contains("exec: no such file or directory")
-    {
+    // `exec: "PROGRAM": REASON`, or without the program.
+    let Some((_, reason)) = failure.message().split_once("exec: ") else { return failure };
+    let ends = |words: &[&str]| words.iter().any(|word| reason.ends_with(word));
+    let code = if ends(&["executable file not found in $PATH", "no such file or directory"]) {
         NOT_FOUND
-    } else if text.contains("exec")
-        && ["permission denied", "is a directory"].iter().any(|reason| text.contains(reason))
-    {
+    } else if ends(&["permission denied", "is a directory"]) {
         NOT_EXECUTABLE
     } else {
         return failure;
