@@ -53,7 +53,8 @@ mod tests {
     fn of_hostile_text() {
         let text = b"12 1 0:1 / /a\\040b rw shared:1 - tmpfs tmpfs rw\n1 0 8:1 / / rw - \n2\n3 0\n";
         assert_eq!(find(&text[..], 12).unwrap(), "tmpfs");
-        assert_eq!(find(&text[..], 3).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(find(&text[..], 3).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(find(&text[..], 2).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(
             find(&b"3 0 0:1 / / rw\n"[..], 3).unwrap_err().kind(),
             io::ErrorKind::InvalidData

@@ -159,8 +159,11 @@ fn explain(error: &std::io::Error, source: &Path, recursive: bool) -> String {
 mod tests {
     use super::*;
 
-    fn mount(uids: &[(u32, u32, u32)], gids: &[(u32, u32, u32)]) -> Mount {
-        let list = |ranges: &[(u32, u32, u32)]| {
+    /// First inside, first outside, how many.
+    type Ranges<'r> = &'r [(u32, u32, u32)];
+
+    fn mount(uids: Ranges<'_>, gids: Ranges<'_>) -> Mount {
+        let list = |ranges: Ranges<'_>| {
             let range = |&(container_id, host_id, size): &(u32, u32, u32)| IdMapping {
                 container_id,
                 host_id,
@@ -196,7 +199,7 @@ mod tests {
     fn what_cannot() {
         let good = &[(0, 100_000, 65_536)][..];
         let many: Vec<_> = (0..341).map(|id| (id, id, 1)).collect();
-        let table: [(&[(u32, u32, u32)], &str); 7] = [
+        let table: [(Ranges<'_>, &str); 7] = [
             (&[], ": is empty"),
             (&[(0, 0, 0)], "range 0 has size 0"),
             (&[(u32::MAX, 0, 1)], "range 0 goes beyond"),
