@@ -83,7 +83,7 @@ pub(crate) enum Row {
     UnpackZstd,
     /// From a registry to the same.
     Pull,
-    /// Peak memory of all processes that unpack, over their whole lives.
+    /// Peak memory of all processes that unpack at one time, over their whole lives.
     UnpackPeak,
     /// run of an image that is there already.
     ImageRun,

@@ -25,7 +25,8 @@ pub struct Peak {
     pub kib: u64,
 }
 
-/// Runs `command` to its end. Without payload, its peaks are those of its whole life.
+/// Runs `command` to its end. Without payload the peaks are those of whole lives, of the processes that
+/// lived at one time: at the time when these add up to the most.
 ///
 /// # Errors
 /// When it cannot be traced, fails, or `payload` is never executed.
@@ -37,6 +38,7 @@ pub fn peaks(payload: Option<&str>, command: &mut Command) -> io::Result<Vec<Pea
     let mut tracer = Tracer { payload, first, ..Tracer::default() };
     wait(first)?;
     tracer.alive.insert(first);
+    tracer.lives.insert(first, Life { born: 0, died: None });
     let options = libc::PTRACE_O_TRACESYSGOOD
         | libc::PTRACE_O_TRACEFORK
         | libc::PTRACE_O_TRACEVFORK
@@ -60,6 +62,22 @@ struct Tracer<'p> {
     /// Processes with their parent's memory.
     sharing: BTreeSet<i32>,
     payload_runs: bool,
+    /// Counts births and deaths.
+    clock: usize,
+    lives: BTreeMap<i32, Life>,
+}
+
+/// When a process began and ended, by the tracer's clock; without end while it lives.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    born: usize,
+    died: Option<usize>,
+}
+
+impl Life {
+    fn includes(self, moment: usize) -> bool {
+        self.born <= moment && self.died.is_none_or(|died| moment < died)
+    }
 }
 
 impl Tracer<'_> {
@@ -78,14 +96,19 @@ impl Tracer<'_> {
                 }
             } else {
                 self.alive.remove(&pid);
+                self.clock += 1;
+                if let Some(life) = self.lives.get_mut(&pid) {
+                    life.died = Some(self.clock);
+                }
                 if pid == self.first {
                     outcome = Some(status);
                 }
             }
         }
         match outcome {
-            Some(0) => match self.payload.filter(|_| !self.payload_runs) {
-                None => Ok(self.peaks.into_values().collect()),
+            Some(0) => match self.payload {
+                None => Ok(at_the_worst_moment(&self.peaks, &self.lives)),
+                Some(_) if self.payload_runs => Ok(self.peaks.into_values().collect()),
                 Some(payload) => Err(io::Error::other(format!("{payload} was never executed"))),
             },
             status => Err(io::Error::other(format!("the command failed: {status:?}"))),
@@ -96,6 +119,10 @@ impl Tracer<'_> {
     fn stopped(&mut self, pid: i32, status: i32) -> i32 {
         let signal = libc::WSTOPSIG(status);
         let is_new = self.alive.insert(pid);
+        if is_new {
+            self.clock += 1;
+            self.lives.entry(pid).or_insert(Life { born: self.clock, died: None });
+        }
         match status >> 16 {
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
                 self.born(pid);
@@ -171,6 +198,16 @@ impl Tracer<'_> {
     }
 }
 
+/// The peaks of the processes that lived at that birth at which they add up to the most.
+fn at_the_worst_moment(peaks: &BTreeMap<i32, Peak>, lives: &BTreeMap<i32, Life>) -> Vec<Peak> {
+    let alive_at = |moment| {
+        let alive = |pid| lives.get(pid).is_some_and(|life: &Life| life.includes(moment));
+        peaks.iter().filter(|(pid, _)| alive(pid)).map(|(_, peak)| peak.clone()).collect()
+    };
+    let sum = |peaks: &Vec<Peak>| peaks.iter().map(|peak| peak.kib).sum::<u64>();
+    lives.values().map(|life| alive_at(life.born)).max_by_key(sum).unwrap_or_default()
+}
+
 fn is_about_to_execute(pid: i32) -> bool {
     // SAFETY: all zeros is a value of this structure of numbers.
     let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
@@ -208,4 +245,24 @@ unsafe fn ptrace(request: libc::c_uint, pid: i32, address: usize, data: usize) -
     // SAFETY: by this function's own contract.
     let result = unsafe { libc::ptrace(request, pid, address, data) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_never_met_do_not_add_up() {
+        let (mut peaks, mut lives) = (BTreeMap::new(), BTreeMap::new());
+        for (pid, kib, born, died) in
+            [(1, 10, 0, None), (2, 20, 1, Some(2)), (3, 5, 3, Some(6)), (4, 7, 4, Some(5))]
+        {
+            peaks.insert(pid, Peak { name: pid.to_string(), kib });
+            lives.insert(pid, Life { born, died });
+        }
+        let names = |peaks: Vec<Peak>| peaks.into_iter().map(|peak| peak.name).collect::<String>();
+        assert_eq!(names(at_the_worst_moment(&peaks, &lives)), "12");
+        lives.insert(2, Life { born: 1, died: Some(4) });
+        assert_eq!(names(at_the_worst_moment(&peaks, &lives)), "123");
+    }
 }

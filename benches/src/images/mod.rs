@@ -128,7 +128,8 @@ fn take_rounds(scene: &Scene<'_>, rounds: usize, scratch: &Path, samples: &mut S
     Ok(())
 }
 
-/// The peak memory of an import: of each process that it ever had, its largest `VmHWM`; all added up.
+/// The peak memory of an import: the largest `VmHWM` of every process of those that lived at one time,
+/// added up.
 fn peaks(scene: &Scene<'_>, rounds: usize, scratch: &Path, samples: &mut Samples) -> Verdict {
     for _ in 0..rounds.min(PEAK_ROUNDS) {
         let dir = Cold::make(scratch)?;

@@ -43,7 +43,8 @@ each processor, and does nothing else. Everybody starts with an empty store on a
 is in the page cache, what was written before has been synced, and nobody is asked to sync. Removal does not \
 count.\n\
 - **pull to root** is the same from Debian's docker-registry on loopback, without TLS.\n\
-- **peak memory of import** adds up the largest `VmHWM` of every process of an import.\n\
+- **peak memory of import** adds up the largest `VmHWM` of the processes of an import that lived at one \
+time.\n\
 - **run IMAGE** is `run --rm --network none IMAGE true` of the large image, which is there already; *our \
 bundle* is run of the plain busybox bundle.\n\
 - **second container** makes one more container of an image that has one already; *our 5 MB image* has as many \

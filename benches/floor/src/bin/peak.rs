@@ -1,6 +1,6 @@
 //! `lxcri-peak PAYLOAD COMMAND [ARGUMENT…]` prints one line, `KIB NAME`, for each process that
-//! COMMAND had before PAYLOAD was executed; with `-` as payload, for each process it ever had. The
-//! command's standard output is not shown.
+//! COMMAND had before PAYLOAD was executed; with `-` as payload, for each process of those
+//! that lived at one time and together had the most. The command's standard output is not shown.
 
 use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
