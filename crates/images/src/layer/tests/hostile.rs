@@ -295,7 +295,8 @@ fn deep_paths() {
     let mut archive = Tar::default();
     let segment = "s/".repeat(50);
     let mut start = String::new();
-    for number in 0..30 {
+    // Half of what the kernel follows: a walk that it has to begin anew counts its links twice.
+    for number in 0..19 {
         let path = format!("{start}{segment}");
         archive = archive.pax(&[("path", path.as_bytes())]).directory("x");
         let link = format!("l{number}");
