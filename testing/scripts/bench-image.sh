@@ -26,6 +26,8 @@ half_built "$final"
 say "making an image of a Debian $suite system with a toolchain (once)"
 SOURCE_DATE_EPOCH=$EPOCH debian_tree "$suite" "$work/root" "$work/log" --include=build-essential,libboost-dev
 chmod 755 "$work/root"
+# apt gives these to its own user at times, and at times not.
+chown 0:0 "$work"/root/var/{cache/apt/archives,lib/apt/lists}/partial
 export LC_ALL=C
 
 # The first layer holds what a minimal Debian has, the others the rest, in equal parts: by path, each
