@@ -101,6 +101,13 @@ fn standard_input(room: &Room) -> Verdict {
     let words = ["run", "--rm", "-i", "--network", "none", &image, "tr", "a-z", "A-Z"];
     let said = host.call_with(&words, room.input("loud")?)?.ok()?.stdout;
     ensure_eq!(said, "LOUD", "what passed through");
+    let words = ["run", "--rm", "--network", "none", &image, "cat"];
+    let said = host.call_with(&words, room.input("loud")?)?.ok()?.stdout;
+    ensure_eq!(said, "", "without --interactive");
+    for flag in ["--rm", "-i"] {
+        let refused = host.call(&["create", "--image", &image, flag, "never"])?;
+        ensure_eq!(refused.code, 2, "create {flag}: {refused}");
+    }
     Ok(())
 }
 

@@ -81,6 +81,12 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     if args.asked.form.way.name.is_some() {
         return Err(Failure::usage("--name: the name stands behind the options"));
     }
+    let refused =
+        [("--rm", args.asked.form.way.rm), ("--interactive", args.asked.form.way.interactive)];
+    if let Some((flag, _)) = refused.into_iter().find(|(_, given)| *given) {
+        return Err(Failure::usage(format!("{flag}: nobody stays with a container of `create`"))
+            .hint("`proxmox-lxcri run` does"));
+    }
     let (image, _) = args.asked.split(&[])?;
     let runtime = program.runtime()?;
     let container = ImageContainer::of(id(name)?, &args.asked, image, words, program, &runtime)?;

@@ -1,5 +1,6 @@
 //! `run IMAGE`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use lxcri_core::runtime::Runtime;
@@ -46,6 +47,12 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let container = ImageContainer::enter(&args.asked, image, words, program, &runtime)?;
     let foreground = Foreground::new(true)?;
     let mut options = container.make(&args.asked, program)?;
+    if !args.asked.form.way.interactive
+        && let Err(failure) = close_input()
+    {
+        container.remove();
+        return Err(failure);
+    }
     let mut console = None;
     if container.wants_terminal() {
         let (ours, theirs) = Console::pair()?;
@@ -67,6 +74,14 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
         end(&runtime, &container)?;
     }
     outcome
+}
+
+/// Without `--interactive` the program reads nothing, as with Docker. Not earlier: an image may come
+/// from standard input.
+fn close_input() -> Result<(), Failure> {
+    let path = Path::new("/dev/null");
+    let null = std::fs::File::open(path).map_err(Failure::io("open", path))?;
+    rustix::stdio::dup2_stdin(null).map_err(Failure::of("close standard input"))
 }
 
 /// Removes a container that has ended.
