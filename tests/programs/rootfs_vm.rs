@@ -158,12 +158,26 @@ fn stranger(room: &Room) -> Verdict {
         let provider = rootfs::choose("zfs", place, false)?;
         let id = "a".parse()?;
         rootfs::prepare(place, provider, request(room, "a", false)?)?;
-        shell(room.dir(), "zfs set proxmox-lxcri:owner=somebody lxcri/images/containers/a")?;
+        // Another data root with the same dataset: the first one's container is not its own.
+        let other = RootfsPlace { root: room.dir().join("other"), ..place.clone() };
+        let made = rootfs::prepare(&other, provider, request(room, "a", false)?);
+        ensure!(made.is_err(), "{made:?}");
+        rootfs::remove(&other, &id)?;
+        ensure!(datasets(room)?.iter().any(|name| name == "containers/a"), "it is gone");
+        let get = "zfs get -H -o value proxmox-lxcri:owner lxcri/images/containers/a";
+        let word = shell(room.dir(), get)?;
+        let set = |word: &str| {
+            shell(
+                room.dir(),
+                &format!("zfs set proxmox-lxcri:owner={word} lxcri/images/containers/a"),
+            )
+        };
+        set("somebody")?;
         match rootfs::remove(place, &id) {
             Err(RootfsError::Stranger { .. }) => {}
             other => ensure!(false, "{other:?}"),
         }
-        shell(room.dir(), "zfs set proxmox-lxcri:owner=a lxcri/images/containers/a")?;
+        set(word.trim())?;
         Ok(rootfs::remove(place, &id)?)
     })
 }

@@ -5,7 +5,6 @@
 //! There is one test per step, made from the lists of the source. A step that no code reaches fails
 //! its test: the program did not die.
 
-mod random;
 mod scene;
 mod verb;
 
@@ -22,6 +21,7 @@ use lxcri_testkit::harness;
 use lxcri_testkit::harness::RuntimeMaker;
 use lxcri_testkit::harness::Test;
 
+use crate::crash::random;
 use scene::Scene;
 use verb::Verb;
 
@@ -37,10 +37,11 @@ pub fn main(steps: impl Iterator<Item = &'static str>) -> ExitCode {
         test(&step.replace('/', "::"), Box::new(move |room: &Room| at_step(room, step)))
     });
     let random = [Verb::Pull, Verb::Import, Verb::Run].into_iter().map(|verb| {
-        test(&format!("random::{verb}"), Box::new(move |room: &Room| random::kills(room, verb)))
+        test(&format!("random::{verb}"), Box::new(move |room: &Room| random_kills(room, verb)))
     });
     let delete = test("delete", Box::new(deletes));
-    let tests = tests.chain(random).chain([delete]);
+    let between = test("between::create_and_delete", Box::new(delete_between));
+    let tests = tests.chain(random).chain([delete, between]);
     let code = harness::main(Place::Host(View::Hybrid), tests.collect());
     let hit = HIT.load(Ordering::Relaxed);
     harness::say(&format!("fail points of images: {hit} of {count} hit"));
@@ -62,6 +63,22 @@ fn at_step(room: &Room, step: &'static str) -> Verdict {
     scene.set()?;
     scene.dies()?;
     scene.aftermath()?;
+    scene.clear()
+}
+
+fn random_kills(room: &Room, verb: Verb) -> Verdict {
+    let scene = Scene::new(room, verb, "")?;
+    random::kills(&format!("image {verb}"), verb as u64, || {
+        scene.set()?;
+        Ok(&scene)
+    })
+}
+
+/// `delete` of a container that is just being made.
+fn delete_between(room: &Room) -> Verdict {
+    let scene = Scene::new(room, Verb::Create, "")?;
+    scene.set()?;
+    scene.delete_waits()?;
     scene.clear()
 }
 

@@ -1,7 +1,9 @@
 //! Images as users meet them: from a file or a registry to a container that runs. Each test has a data
 //! directory, a home and credentials of its own.
 
+pub mod extremes;
 pub mod hostile;
+pub mod names;
 pub mod peers;
 pub mod pull;
 pub mod run;
@@ -31,7 +33,9 @@ use crate::registry;
 /// The test program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cases = [run::CASES, pull::CASES, peers::CASES, hostile::CASES].concat();
+    let cases =
+        [run::CASES, names::CASES, pull::CASES, peers::CASES, hostile::CASES, extremes::CASES]
+            .concat();
     registry::main(Place::Host(View::Hybrid), &cases)
 }
 

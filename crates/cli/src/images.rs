@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use lxcri_core::Error;
 use lxcri_images::archive::Transport;
-use lxcri_images::document::{Descriptor, Platform};
+use lxcri_images::digest::Digest;
+use lxcri_images::document::Platform;
 use lxcri_images::library::{Bring, Brought, Library};
 use lxcri_images::progress::Progress;
 use lxcri_images::pull::Pull;
 use lxcri_images::reference::{Name, Pick, Reference, Source};
-use lxcri_images::registries::{Paths, Registries};
+use lxcri_images::registries::{AUTH_FILE_HELPER, Paths, Registries};
 use lxcri_images::registry::credentials::Sources;
 use lxcri_images::registry::{Client, Settings};
 use lxcri_images::store::{Hold, Image, Purpose, Store, StoreError};
@@ -32,10 +33,28 @@ pub(crate) struct Images<'p> {
 /// What a text becomes on its way into the store.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    /// Where it comes from.
-    pub(crate) source: Source,
-    /// The name it gets in the store; none where only the archive knows it.
-    pub(crate) name: Option<Reference>,
+    /// Where it comes from; none where the text is an id, which only the store knows.
+    pub(crate) source: Option<Source>,
+    /// The name it gets in the store where it has none of its own; none for a registry's images, whose
+    /// name is the one that was answered.
+    name: Option<Reference>,
+}
+
+impl Wanted {
+    /// Whether a registry is asked for it.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.source, Some(Source::Registry(_) | Source::Short(_)))
+    }
+
+    /// What people call it, without registry and tag: the last word of its name.
+    pub(crate) fn word(&self) -> &str {
+        let path = match &self.source {
+            Some(Source::Registry(reference)) => reference.repository(),
+            Some(Source::Short(short)) => short.repository(),
+            _ => self.name.as_ref().map_or("", Reference::repository),
+        };
+        path.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 impl<'p> Images<'p> {
@@ -71,17 +90,23 @@ impl<'p> Images<'p> {
         if let Some(file) = file {
             settings.credentials = Sources::only(file);
         }
+        let helpers = self.registries.credential_helpers().iter();
+        settings.credentials.for_all =
+            helpers.filter(|name| *name != AUTH_FILE_HELPER).cloned().collect();
         Ok(Client::new(settings))
     }
 
     /// Reads what a user typed as IMAGE.
     pub(crate) fn wanted(&self, text: &str) -> Result<Wanted, Failure> {
+        if is_id(text) {
+            return Ok(Wanted { source: None, name: None });
+        }
         let source: Source = text.parse()?;
         let name = match &source {
-            Source::Registry(reference) => Some(reference.tagged_or_latest()),
-            Source::Short(short) => {
-                let mut candidates = self.registries.resolve_short(short)?.into_iter();
-                candidates.next().map(|reference| reference.tagged_or_latest())
+            Source::Registry(_) | Source::Short(_) => None,
+            Source::OciDirectory { path, image: Pick::Named(name) }
+            | Source::OciArchive { path, image: Pick::Named(name) } => {
+                named(path, name).or_else(|| local_name(path))
             }
             Source::OciDirectory { path, .. }
             | Source::OciArchive { path, .. }
@@ -89,7 +114,7 @@ impl<'p> Images<'p> {
             | Source::Directory { path }
             | Source::RootFilesystem { path } => local_name(path),
         };
-        Ok(Wanted { source, name })
+        Ok(Wanted { source: Some(source), name })
     }
 
     /// The image in the store that a text stands for: as typed, or as a name that is completed.
@@ -120,36 +145,51 @@ impl<'p> Images<'p> {
     fn full_names(&self, text: &str) -> Vec<String> {
         let references = match text.parse::<Name>() {
             Ok(Name::Qualified(reference)) => vec![reference],
-            Ok(Name::Short(short)) => self.registries.resolve_short(&short).unwrap_or_default(),
+            // What is here is no question of trust: all of them, also where nothing is pulled so.
+            Ok(Name::Short(short)) => {
+                self.registries.candidates(&short).map(|found| found.references).unwrap_or_default()
+            }
             Err(_) => Vec::new(),
         };
         references.into_iter().map(|name| name.tagged_or_latest().to_string()).collect()
     }
 
-    /// Brings an image into the store and gives it its name: for an archive the first that it has
-    /// itself, else one made of the file's name.
-    pub(crate) fn bring(
-        &self,
-        hold: &Hold,
-        wanted: &Wanted,
-        platform: &Platform,
-        progress: &dyn Progress,
-    ) -> Result<(Brought, Option<String>), Failure> {
-        self.bring_as(hold, wanted, None, platform, progress)
+    /// The full name of something new: for a short name the first that it may mean, by which it is
+    /// found again.
+    pub(crate) fn naming(&self, name: &Name) -> Result<Reference, Failure> {
+        let reference = match name {
+            Name::Qualified(reference) => reference.clone(),
+            Name::Short(short) => {
+                let found = self.registries.candidates(short)?.references;
+                let first = found.into_iter().next();
+                first.ok_or_else(|| Failure::new(format!("{short}: no registry to name it by")))?
+            }
+        };
+        if reference.digest().is_some() {
+            return Err(Failure::new(format!("{reference}: a digest is no name to give")));
+        }
+        Ok(reference.tagged_or_latest())
     }
 
-    /// The same under a name of the user's.
-    pub(crate) fn bring_as(
+    /// Brings an image into the store and gives it its names: `name`, or what the registry or the
+    /// archive call it, or one made of the file's name.
+    pub(crate) fn bring(
         &self,
         hold: &Hold,
         wanted: &Wanted,
         name: Option<&Reference>,
         platform: &Platform,
         progress: &dyn Progress,
-    ) -> Result<(Brought, Option<String>), Failure> {
-        let brought = match &wanted.source {
-            Source::Registry(_) | Source::Short(_) => {
-                self.pull(hold, wanted, platform, progress)?
+    ) -> Result<Brought, Failure> {
+        let source = wanted.source.as_ref().ok_or_else(|| {
+            Failure::new("an id, and no name of an image: only what is here already has one")
+        })?;
+        let brought = match source {
+            Source::Registry(reference) => {
+                self.pull(hold, &[reference.tagged_or_latest()], platform, progress)?
+            }
+            Source::Short(short) => {
+                self.pull(hold, &self.registries.resolve_short(short)?, platform, progress)?
             }
             source => {
                 let (transport, path, image) = packed(source);
@@ -157,31 +197,41 @@ impl<'p> Images<'p> {
                 self.library.bring(hold, &bring, progress)?
             }
         };
-        let name = match &wanted.source {
-            _ if name.is_some() => name.map(ToString::to_string),
-            Source::Registry(_) | Source::Short(_) => wanted.name.as_ref().map(ToString::to_string),
-            _ => own_name(&brought.names).or_else(|| wanted.name.as_ref().map(ToString::to_string)),
+        let names = match name {
+            Some(name) => vec![name.to_string()],
+            None if wanted.is_remote() => brought.names.clone(),
+            None => own_names(&brought.names),
         };
-        self.name(hold, &brought.manifest, name.as_deref())?;
-        Ok((brought, name))
+        let made_up = wanted.name.iter().filter(|_| names.is_empty()).map(ToString::to_string);
+        let names: Vec<String> = names.iter().cloned().chain(made_up).collect();
+        for name in &names {
+            let before = hold.tag(name, &brought.manifest)?;
+            // Not a word where a registry has a new version: that is what was asked for.
+            if let Some(before) = before.filter(|one| one.digest != brought.manifest.digest)
+                && !wanted.is_remote()
+            {
+                let before = before.digest.short();
+                progress.note(&format!("{name} was another image, {before}, until now"));
+            }
+        }
+        if names.is_empty() {
+            hold.keep(&brought.manifest)?;
+        }
+        Ok(brought)
     }
 
-    /// Pulls, by every name that a short one may mean.
+    /// Pulls by the first name that a registry answers to, which is the one that `names` of what was
+    /// brought has.
     fn pull(
         &self,
         hold: &Hold,
-        wanted: &Wanted,
+        references: &[Reference],
         platform: &Platform,
         progress: &dyn Progress,
     ) -> Result<Brought, Failure> {
         let client = self.client()?;
-        let references = match &wanted.source {
-            Source::Short(short) => self.registries.resolve_short(short)?,
-            _ => wanted.name.iter().cloned().collect(),
-        };
         let mut failure = Failure::new("no registry to pull from");
-        for reference in &references {
-            let reference = &reference.tagged_or_latest();
+        for reference in references {
             let downloads = self.transfers()?;
             let registries = &self.registries;
             let pull = Pull { reference, platform, registries, client: &client, downloads };
@@ -193,21 +243,9 @@ impl<'p> Images<'p> {
         Err(failure)
     }
 
-    /// Gives an image its name.
-    fn name(&self, hold: &Hold, manifest: &Descriptor, name: Option<&str>) -> Result<(), Failure> {
-        match name {
-            Some(name) => hold.tag(name, manifest).map(|_| ())?,
-            None => hold.keep(manifest)?,
-        }
-        Ok(())
-    }
-
     /// A hold for what comes from a registry or an archive.
-    pub(crate) fn hold(&self, wanted: &Source) -> Result<Hold, Failure> {
-        let purpose = match wanted {
-            Source::Registry(_) | Source::Short(_) => Purpose::Pull,
-            _ => Purpose::Import,
-        };
+    pub(crate) fn hold(&self, wanted: &Wanted) -> Result<Hold, Failure> {
+        let purpose = if wanted.is_remote() { Purpose::Pull } else { Purpose::Import };
         Ok(self.store()?.hold(purpose)?)
     }
 
@@ -221,18 +259,30 @@ impl<'p> Images<'p> {
     }
 }
 
+/// Whether a text is an id in full, with or without the name of its algorithm.
+fn is_id(text: &str) -> bool {
+    let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex || text.parse::<Digest>().is_ok()
+}
+
 /// `localhost/NAME:latest`, as Podman calls what comes from a file without a name in it.
 fn local_name(path: &Path) -> Option<Reference> {
     let stem = path.file_name()?.to_str()?.split('.').next()?;
     format!("localhost/{}:latest", stem.to_ascii_lowercase()).parse().ok()
 }
 
-/// The first name of an archive that is a whole one; a bare tag, as image layouts have it, is none.
-fn own_name(names: &[String]) -> Option<String> {
-    let whole = names.iter().find(|name| name.contains('/') || name.contains(':'));
+/// `localhost/NAME:TAG` for an image that a layout knows by a tag.
+fn named(path: &Path, tag: &str) -> Option<Reference> {
+    local_name(path)?.with_tag(tag).ok()
+}
+
+/// The names of an archive that are whole ones; a bare tag, as image layouts have it, is none.
+fn own_names(names: &[String]) -> Vec<String> {
+    let whole = names.iter().filter(|name| name.contains('/') || name.contains(':'));
     whole
-        .and_then(|name| name.parse::<Reference>().ok())
+        .filter_map(|name| name.parse::<Reference>().ok())
         .map(|name| name.tagged_or_latest().to_string())
+        .collect()
 }
 
 /// A source that is no registry, in the library's words.

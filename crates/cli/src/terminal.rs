@@ -74,7 +74,7 @@ impl<'t> Relay<'t> {
     /// until this is dropped.
     pub(crate) fn new(
         master: OwnedFd,
-        keyboard: &'t BorrowedFd<'t>,
+        keyboard: BorrowedFd<'t>,
         screen: BorrowedFd<'t>,
     ) -> Result<Self, Failure> {
         let flags = rustix::fs::fcntl_getfl(&master).map_err(Failure::of("terminal"))?;
@@ -84,7 +84,7 @@ impl<'t> Relay<'t> {
         let raw = is_terminal.then(|| RawMode::enter(keyboard)).transpose();
         let relay = Self {
             master: Some(master),
-            keyboard: *keyboard,
+            keyboard,
             keyboard_open: true,
             screen,
             keys: Vec::new(),
@@ -244,7 +244,7 @@ mod tests {
         let (mut user_sees, screen) = UnixStream::pair().unwrap();
         let (master, peer) = terminal();
         let keyboard = keyboard.as_fd();
-        let mut relay = Relay::new(master, &keyboard, screen.as_fd()).unwrap();
+        let mut relay = Relay::new(master, keyboard, screen.as_fd()).unwrap();
         user_keys.write_all(b"ls\n").unwrap();
         drop(user_keys);
         for _ in 0..4 {
@@ -268,7 +268,7 @@ mod tests {
         let (_user, keyboard) = UnixStream::pair().unwrap();
         let (master, _peer) = terminal();
         let keyboard = keyboard.as_fd();
-        let relay = Relay::new(master, &keyboard, stderr()).unwrap();
+        let relay = Relay::new(master, keyboard, stderr()).unwrap();
         relay.drain().unwrap();
     }
 

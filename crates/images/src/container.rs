@@ -11,6 +11,7 @@
 //! of what runs is `lxcri_core::store`'s, below `runtime.root`: a container of the same id below
 //! another root is another container, so the record says which root it belongs to.
 
+mod claim;
 mod make;
 mod record;
 mod remove;
@@ -21,9 +22,9 @@ use std::path::{Path, PathBuf};
 use lxcri_core::id::ContainerId;
 use lxcri_linux::tree::TreeError;
 
-pub use make::{Made, Making};
+pub use claim::{Claim, Standing};
+pub use make::{Made, Making, Ready};
 pub use record::{Record, records};
-pub use remove::remove;
 pub use step::Step;
 
 use crate::library::BringError;
@@ -37,6 +38,12 @@ pub enum ContainerError {
     /// The id is taken.
     #[error("{id}: a container of that name exists already")]
     Exists {
+        /// The id.
+        id: ContainerId,
+    },
+    /// Another process makes or removes it.
+    #[error("{id}: another process is making or removing it")]
+    Busy {
         /// The id.
         id: ContainerId,
     },
@@ -92,7 +99,12 @@ impl ContainerError {
                 format!("`proxmox-lxcri delete --force {id}` removes it"),
                 "--name gives the new one another name".to_owned(),
             ],
-            Self::Damaged { .. } | Self::Io { .. } | Self::Tree { .. } => Vec::new(),
+            Self::Busy { .. } => vec!["try again when it has ended".to_owned()],
+            Self::Damaged { path, .. } => {
+                let id = path.parent().and_then(Path::file_name).unwrap_or_default();
+                vec![format!("`proxmox-lxcri delete {}` removes the container", id.display())]
+            }
+            Self::Io { .. } | Self::Tree { .. } => Vec::new(),
             Self::Bring(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),

@@ -13,8 +13,9 @@
 //!
 //! **Ambiguities** are settled as containerd, umoci and containers-storage do, so that the tree is the
 //! same as theirs: names are relative to the root, a leading slash or not; `..` is refused; links among
-//! an entry's parents are followed inside the root; a later entry replaces an earlier one; parents
-//! that no entry speaks of are made with mode 0755.
+//! an entry's parents are followed inside the root; a later entry replaces an earlier one. Parents that no
+//! entry of the layer speaks of are made anew with mode 0755, as containers-storage does, because layers are
+//! unpacked side by side; umoci and containerd, who unpack one onto the other, keep what is below.
 //!
 //! **What is dropped** is counted in [`Dropped`]: extended attributes that are the host's own affairs,
 //! aufs' bookkeeping, global pax headers. Sockets cannot be in an archive.
@@ -46,7 +47,7 @@ use serde::{Deserialize, Serialize};
 pub use self::cache::{Blob, CacheError, Layer, Layers, Listed};
 pub use self::compression::Compression;
 pub use self::error::{LayerError, Problem};
-pub use self::ids::{IdRange, Ids};
+pub use self::ids::Ids;
 pub use self::limits::Limits;
 pub use self::worker::{Job, Workers, worker_main_if_asked};
 

@@ -19,7 +19,9 @@
 pub mod archive;
 pub mod container;
 pub mod digest;
+mod directory_lock;
 pub mod document;
+pub mod id_range;
 pub mod layer;
 pub mod library;
 mod parallel;

@@ -1,11 +1,14 @@
 //! `push`: from the store to a registry.
 
-use std::io::{self, Read};
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::rc::Rc;
 
 use crate::digest::Digest;
 use crate::document::Descriptor;
 use crate::parallel;
-use crate::progress::{Ended, Progress, Stage};
+use crate::progress::{Ended, Progress, Stage, Task};
 use crate::pull::{label, repository};
 use crate::reference::Reference;
 use crate::registries::{LookupError, Registries};
@@ -82,20 +85,44 @@ fn push_blob(
     blob: &Descriptor,
     progress: &dyn Progress,
 ) -> Result<(), PushError> {
-    let mut task = progress.begin(Stage::Push, blob.digest.short(), Some(blob.size));
+    let task = progress.begin(Stage::Push, blob.digest.short(), Some(blob.size));
+    let sent = Rc::new(RefCell::new(Sent { task: Some(task), furthest: 0 }));
     // Opened once, so that what is missing is told in the store's words.
     let file = hold.store().open_blob(&blob.digest)?;
     let mut open = || -> io::Result<Box<dyn Read>> {
-        let again = file.try_clone()?;
-        rustix::fs::seek(&again, rustix::fs::SeekFrom::Start(0))?;
-        Ok(Box::new(again))
+        let mut again = file.try_clone()?;
+        again.rewind()?;
+        Ok(Box::new(Counted { file: again, at: 0, sent: Rc::clone(&sent) }))
     };
     let pushed = client.push_blob(repository, blob, None, &mut open)?;
-    if pushed == Pushed::Sent {
-        task.advance(blob.size);
-        task.end(Ended::Done);
-    } else {
-        task.end(Ended::Present);
+    if let Some(task) = sent.borrow_mut().task.take() {
+        task.end(if pushed == Pushed::Sent { Ended::Done } else { Ended::Present });
     }
     Ok(())
+}
+
+/// How far a blob has come. One that is sent anew is told of again where it was not yet.
+struct Sent {
+    task: Option<Box<dyn Task>>,
+    furthest: u64,
+}
+
+/// A blob on its way.
+struct Counted {
+    file: File,
+    at: u64,
+    sent: Rc<RefCell<Sent>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.at += u64::try_from(count).unwrap_or(0);
+        let sent = &mut *self.sent.borrow_mut();
+        if let Some(task) = sent.task.as_mut().filter(|_| self.at > sent.furthest) {
+            task.advance(self.at - sent.furthest);
+            sent.furthest = self.at;
+        }
+        Ok(count)
+    }
 }

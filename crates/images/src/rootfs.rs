@@ -42,10 +42,10 @@ use crate::digest::Digest;
 use crate::layer::Layer;
 use container::Container;
 
+pub use crate::id_range::IdRange;
 pub use chain::chain_id;
 pub use choice::{Found, choose, probe_all};
 pub use error::{RootfsError, Unavailable};
-pub use mapping::IdRange;
 pub use record::{Record, SCHEMA};
 pub use step::Step;
 

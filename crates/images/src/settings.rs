@@ -74,7 +74,7 @@ pub const ROOTFS: Section = Section {
             kind: Kind::Choice(&["auto", "overlay", "btrfs", "zfs", "copy"]),
             default: Some("auto"),
             doc: "`overlay` shares every layer; `btrfs` and `zfs` clone one tree per image; `copy` \
-                  works everywhere. `auto` is the first of these that works there.",
+                  works on every filesystem. `auto` is the first of these that works there.",
         },
         Key {
             name: "user_namespace_start",

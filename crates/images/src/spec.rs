@@ -17,7 +17,6 @@
 
 mod accounts;
 mod capabilities;
-mod content;
 mod error;
 mod host_files;
 mod labels;

@@ -162,6 +162,22 @@ fn below(path: &Path) -> PathBuf {
     if relative.as_os_str().is_empty() { PathBuf::from(".") } else { relative }
 }
 
+/// A path from `/` by its letters alone: without `.`, `..` and doubled slashes; `..` above the root is
+/// the root.
+pub fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => normal.push(name),
+            Component::ParentDir => {
+                normal.pop();
+            }
+            _ => {}
+        }
+    }
+    normal
+}
+
 /// Type of an open file, from fstat(2).
 pub fn is_directory(fd: impl AsFd) -> io::Result<bool> {
     let mode = rustix::fs::fstat(fd.as_fd())?.st_mode;

@@ -20,7 +20,6 @@ pub mod payload;
 pub mod process;
 pub mod procfs;
 pub mod pty;
-pub mod remove;
 pub mod rlimit;
 pub mod seal;
 pub mod seccomp;

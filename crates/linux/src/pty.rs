@@ -112,8 +112,7 @@ impl<'a> RawMode<'a> {
     ///
     /// # Errors
     /// [`Error::Terminal`]; ENOTTY for something else than a terminal.
-    pub fn enter(of: &'a impl AsFd) -> Result<Self, Error> {
-        let of = of.as_fd();
+    pub fn enter(of: BorrowedFd<'a>) -> Result<Self, Error> {
         let before = tcgetattr(of).map_err(terminal("read the mode of the terminal"))?;
         let mut raw = before.clone();
         raw.make_raw();

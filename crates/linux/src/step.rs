@@ -6,7 +6,9 @@
 //! child of ours, which then ends in place of the runtime.
 //!
 //! In a program built with the feature `fail-points` a process that reaches the step named by
-//! `LXCRI_FAIL_POINT` ends at once by SIGKILL. In any other build reaching a step is nothing at all.
+//! `LXCRI_FAIL_POINT` ends at once by SIGKILL, and one that reaches the step named by
+//! `LXCRI_STOP_POINT` stops there by SIGSTOP until it is sent SIGCONT, so that a test can let another
+//! command run in between. In any other build reaching a step is nothing at all.
 
 /// One step of a verb.
 pub trait Step: Copy {
@@ -17,7 +19,7 @@ pub trait Step: Copy {
     #[inline(always)]
     fn reached(self) {
         #[cfg(feature = "fail-points")]
-        end_if_asked(self.name());
+        obey(self.name());
     }
 }
 
@@ -53,11 +55,19 @@ macro_rules! steps {
 
 /// The environment variable. Not one of `PROXMOX_LXCRI_*`, which are configuration and checked.
 #[cfg(feature = "fail-points")]
-const VARIABLE: &str = "LXCRI_FAIL_POINT";
+const END: &str = "LXCRI_FAIL_POINT";
+#[cfg(feature = "fail-points")]
+const STOP: &str = "LXCRI_STOP_POINT";
 
 #[cfg(feature = "fail-points")]
-fn end_if_asked(name: &str) {
-    if std::env::var_os(VARIABLE).is_none_or(|wanted| wanted != name) {
+fn obey(name: &str) {
+    let is_asked = |variable| std::env::var_os(variable).is_some_and(|wanted| wanted == name);
+    if is_asked(STOP) {
+        // Where it fails the test notices that nobody stopped.
+        let own = rustix::process::getpid();
+        let _ = rustix::process::kill_process(own, rustix::process::Signal::STOP);
+    }
+    if !is_asked(END) {
         return;
     }
     // Nothing to be done where it fails: what follows ends the process, too.

@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 pub use attributes::{copy_attributes, shift_acl, shift_capability};
-pub use copy::{Copied, copy};
+pub use copy::{Copied, Rules, copy};
 pub use remove::remove;
 
 /// Most of a path that an error shows, in bytes from its end.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use lxcri_images::digest::Digest;
 use lxcri_images::layer::{Ids, Limits, Mode, Request, unpack};
-use lxcri_linux::remove::remove_tree;
+use lxcri_linux::tree;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::broken::{Broken, Outcome, holds, never, same};
@@ -62,7 +62,7 @@ fn unpacked(archive: &[u8], mode: Mode, scratch: &Path) -> Result<Result<u64, St
     };
     let result = unpack(&request, &mut |_| {});
     let scratch = File::open(scratch).map_err(never("it is there"))?;
-    remove_tree(scratch, "target").map_err(never("all of it is removed"))?;
+    tree::remove(scratch, "target".as_ref()).map_err(never("all of it is removed"))?;
     Ok(result.map(|done| done.entries).map_err(|error| error.to_string()))
 }
 

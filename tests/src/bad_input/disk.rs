@@ -16,13 +16,13 @@ use crate::registry::cases;
 cases!("disk": full, fills_up_after_create, readonly_root_directory, root_directory_is_a_file,
     pid_file_cannot_be_written, log_cannot_be_written, bundle_is_readonly);
 
-/// A tmpfs at the runtime's root directory, gone when dropped.
-struct Tmpfs<'a> {
+/// A tmpfs at a directory, gone when dropped.
+pub(crate) struct Tmpfs<'a> {
     path: &'a Path,
 }
 
 impl<'a> Tmpfs<'a> {
-    fn new(path: &'a Path, flags: MountFlags, options: &str) -> Verdict<Self> {
+    pub(crate) fn new(path: &'a Path, flags: MountFlags, options: &str) -> Verdict<Self> {
         fs::create_dir_all(path)?;
         let options = CString::new(options).map_err(|error| Stop::Failed(error.to_string()))?;
         rustix::mount::mount(c"tmpfs", path, c"tmpfs", flags, Some(options.as_c_str()))?;

@@ -1,26 +1,22 @@
 //! One container, one verb that is cut off, and what must be true afterwards.
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::Duration;
-use std::time::Instant;
-use std::time::SystemTime;
 
 use lxcri_testkit::Bundle;
 use lxcri_testkit::Room;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
-use lxcri_testkit::harness;
 use lxcri_testkit::machine::Machine;
 use lxcri_testkit::process;
 use lxcri_testkit::process::DEADLINE;
 use lxcri_testkit::process::Ended;
 use lxcri_testkit::process::Started;
 use lxcri_testkit::process::exit_code;
-use lxcri_testkit::random::Random;
 use lxcri_testkit::verdict::Context;
 
 use super::answers;
+use super::random::Victim;
 use super::verb::Verb;
 
 /// The variable that names the step (`crates/linux/src/step.rs`).
@@ -194,54 +190,16 @@ pub(crate) fn said(ended: &Ended) -> String {
     format!("{}: {}", ended.status, words.trim())
 }
 
-/// Kills that have to hit a living process, and how often that is tried.
-pub(crate) const HITS: u32 = 8;
-pub(crate) const TRIES: u32 = 400;
-
-/// Kills a verb at random moments.
-pub(super) fn random_kills(room: &Room, name: &str, verb: Verb) -> Verdict {
-    let seed = seed()?;
-    let mut random = Random::new(seed ^ verb as u64);
-    let usual = shortest_duration(room, verb)?;
-    let (mut hits, mut tries) = (0, 0);
-    while hits < HITS && tries < TRIES {
-        let scene = Scene::set(room, verb, "")?;
-        let micros = random.below(usize::try_from(usual.as_micros())?);
-        let started = scene.begin(verb)?;
-        std::thread::sleep(Duration::from_micros(u64::try_from(micros)?));
-        tries += 1;
-        if started.kill()?.signal() == Some(9) {
-            hits += 1;
-        }
-        let cut = || scene.aftermath().and_then(|()| scene.clear());
-        cut().map_err(|stop| stop.within(format!("seed {seed}, killed after {micros} µs")))?;
+impl Victim for Scene<'_> {
+    fn begin(&self) -> Verdict<Started> {
+        self.begin(self.verb)
     }
-    harness::note(format!(
-        "random kills, seed {seed}: {name} {verb} {hits}/{tries} hit a living process"
-    ));
-    ensure!(hits >= HITS, "only {hits} of {tries} kills hit a living process (seed {seed})");
-    Ok(())
-}
 
-/// `LXCRI_SEED`, to have a run again, or the time.
-pub(crate) fn seed() -> Verdict<u64> {
-    match std::env::var("LXCRI_SEED") {
-        Ok(text) => text.parse().context(format!("LXCRI_SEED={text}")),
-        Err(_) => Ok(SystemTime::UNIX_EPOCH.elapsed()?.as_secs()),
+    fn aftermath(&self) -> Verdict {
+        self.aftermath()
     }
-}
 
-/// How long the verb takes here when nobody kills it: the shortest of three, because a kill that
-/// comes too late says nothing.
-fn shortest_duration(room: &Room, verb: Verb) -> Verdict<Duration> {
-    let mut shortest = Duration::MAX;
-    for _round in 0..3 {
-        let scene = Scene::set(room, verb, "")?;
-        let begun = Instant::now();
-        let ended = scene.begin(verb)?.wait(DEADLINE)?;
-        shortest = shortest.min(begun.elapsed());
-        ensure!(ended.status.success(), "{}: {}", ended.line, said(&ended));
-        scene.clear()?;
+    fn clear(&self) -> Verdict {
+        self.clear()
     }
-    Ok(shortest)
 }

@@ -1,5 +1,7 @@
 //! One data root, one command that is cut off, and what must be true afterwards.
 
+mod between;
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -26,6 +28,7 @@ use lxcri_testkit::registry::Registry;
 use lxcri_testkit::verdict::Context;
 
 use super::verb::Verb;
+use crate::crash::random::Victim;
 use crate::crash::scene::VARIABLE;
 use crate::crash::scene::said;
 
@@ -174,7 +177,7 @@ impl<'r> Scene<'r> {
     }
 
     /// Starts the command, which dies at the step if there is one.
-    pub(super) fn begin(&self) -> Verdict<Started> {
+    fn begin(&self) -> Verdict<Started> {
         let mut command = self.command(&words(&self.words(self.verb)));
         if !self.step.is_empty() {
             command.env(VARIABLE, self.step);
@@ -292,6 +295,20 @@ impl<'r> Scene<'r> {
         fs::remove_dir_all(self.room.dir().join("data"))?;
         let _unwritten = fs::remove_file(self.file("out.tar"));
         Ok(())
+    }
+}
+
+impl Victim for &Scene<'_> {
+    fn begin(&self) -> Verdict<Started> {
+        Scene::begin(self)
+    }
+
+    fn aftermath(&self) -> Verdict {
+        Scene::aftermath(self)
+    }
+
+    fn clear(&self) -> Verdict {
+        Scene::clear(self)
     }
 }
 

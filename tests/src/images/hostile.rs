@@ -34,13 +34,19 @@ fn with(layer: Layer) -> Verdict<Image> {
 }
 
 /// busybox with one more layer of these entries.
-fn with_entries(entries: &[Entry]) -> Verdict<Image> {
+pub(super) fn with_entries(entries: &[Entry]) -> Verdict<Image> {
     with(Layer::new(entries, Compression::Gzip)?)
 }
 
 /// Runs `image`, which has to be refused with `message`, and looks at what is left. `good` layers may
 /// stay.
-fn refused(room: &Room, what: &str, image: &Image, message: &str, good: usize) -> Verdict {
+pub(super) fn refused(
+    room: &Room,
+    what: &str,
+    image: &Image,
+    message: &str,
+    good: usize,
+) -> Verdict {
     let host = Host::new(room, "host")?
         .with("PROXMOX_LXCRI_IMAGES_MAX_LAYER_GIB", "1")
         .with("PROXMOX_LXCRI_IMAGES_MAX_LAYER_ENTRIES", "2000");

@@ -63,11 +63,21 @@ fn exit_codes(room: &Room) -> Verdict {
     for words in [
         &["--user", "nobody-there", &image, "true"][..],
         &["--pull", "never", "localhost/other:1", "true"],
-        &["--no-such-option", &image, "true"],
         &["oci-archive:/nothing/there.tar", "true"],
     ] {
         let finished = host.run(words)?.exits(125)?;
         ensure!(finished.stderr.lines().count() <= 4 && !finished.stderr.is_empty(), "{finished}");
+        host.ensure_no_containers()?;
+    }
+    for words in [
+        &["run", "--no-such-option", &image, "true"][..],
+        &["run", "--image", &image, "--restart", "always"],
+        &["create", "--image", &image, "--init", "web"],
+        &["run", "-d", &image],
+        &["run", "--memroy", "1g", &image, "true"],
+    ] {
+        let finished = host.call(words)?.exits(2)?.refuses(&["unexpected argument"])?;
+        ensure!(!finished.stderr.contains("imported"), "{finished}");
         host.ensure_no_containers()?;
     }
     Ok(())
@@ -174,7 +184,7 @@ fn create_start_delete(room: &Room) -> Verdict {
     let created = host.call(&[&words[..], &["sh", "-c", "echo started; exit 3"]].concat())?.ok()?;
     ensure!(host.call(&["state", &id])?.ok()?.stdout.contains("\"created\""), "state");
     // Its image is in use.
-    host.call(&["image", "rm", "localhost/app:1"])?.refuses(&["used by a container", "in use"])?;
+    host.call(&["image", "rm", "localhost/app:1"])?.refuses(&["used by"])?;
     // Its name is taken, and the one that has it is not touched.
     host.call(&["create", "--image", &image, &id, "true"])?.refuses(&["exists"])?;
     host.call(&["start", &id])?.ok()?;

@@ -19,7 +19,7 @@ use crate::program::{command, name_of, push_id};
 use crate::step::Step;
 
 /// How long a program has that is only asked something.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most that is read of an answer, in bytes. A features document has some thousand.
 const ANSWER_MAX: u64 = 8 << 20;

@@ -31,8 +31,10 @@ pub(super) fn is_image(
     let Some((bundle, image)) = forms(name) else { return false };
     let mut walk = Walk { known: [&bundle, &image], words, positional: None };
     let options = walk.options();
+    // `run -d nginx` means an image, where nothing else says that it does not.
+    let tells = |word: &&String| !["d", "detach"].contains(&word.as_str());
     let only = |form: &Command, other: &Command| {
-        options.iter().any(|word| has(form, word) && !has(other, word))
+        options.iter().filter(tells).any(|word| has(form, word) && !has(other, word))
     };
     // Help of the form that people want tells of the other, too.
     if options.iter().any(|word| [IMAGE, "help", "h"].contains(&word.as_str())) {
@@ -190,7 +192,9 @@ mod tests {
             ("run nginx --bundle /x", false, false),
             ("run nginx sh --bundle /x", true, true),
             ("run --keep nginx", false, false),
-            ("run -d nginx", false, false),
+            ("run -d nginx", false, true),
+            ("run -d --rm nginx", true, true),
+            ("run -d --keep nginx", false, false),
             ("run -te A=b nginx", true, true),
             ("run -e --keep nginx", true, true),
             ("run --image nginx", true, true),

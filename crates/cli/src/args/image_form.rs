@@ -234,6 +234,12 @@ impl ImageForm {
     ) -> Result<Options, Failure> {
         let Self { program, mounts, network, limits, rights, .. } = self;
         mounts.warn();
+        let ipc = rights.ipc.unwrap_or_default();
+        if mounts.shm_size.is_some() && ipc != Ipc::Private {
+            return Err(Failure::usage(
+                "--shm-size: with this --ipc the container has no /dev/shm of its own",
+            ));
+        }
         Ok(Options {
             command: words.to_vec(),
             entrypoint: program.entrypoint.clone(),
@@ -258,7 +264,7 @@ impl ImageForm {
             read_only: mounts.read_only,
             devices: mounts.device.clone(),
             user_namespace: rights.userns.unwrap_or_default(),
-            ipc: rights.ipc.unwrap_or_default(),
+            ipc,
             pid: rights.pid.unwrap_or_default(),
             labels: program.label.iter().cloned().collect(),
         })

@@ -7,7 +7,7 @@ use lxcri_core::Error;
 use lxcri_core::id::ContainerId;
 use lxcri_core::runtime::Runtime;
 use lxcri_core::store::StoreError;
-use lxcri_images::container;
+use lxcri_images::container::Claim;
 use lxcri_images::library::Library;
 
 use super::id;
@@ -42,12 +42,14 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
         runtime.delete(&id, args.force)?;
         return Ok(ExitCode::SUCCESS);
     }
+    // Who makes it has this until the state is there, too.
+    let claim = Claim::of(&library, &id)?;
     let unknown = match runtime.delete(&id, args.force) {
         Err(error @ Error::Store(StoreError::NotFound { .. })) => Some(error),
         other => other.map(|()| None)?,
     };
     let state_root: &Path = program.config.get("runtime", "root").map_err(Error::from)?;
-    let was_there = container::remove(&library, &id, state_root)?;
+    let was_there = claim.map_or(Ok(false), |claim| claim.remove(state_root))?;
     // Below another state directory it is another container.
     unknown.filter(|_| !was_there).map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
 }

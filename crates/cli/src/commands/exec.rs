@@ -237,7 +237,7 @@ fn wait(
     let target = Target { pid: running.process.pid, fd: Some(running.fd) };
     let keyboard = rustix::stdio::stdin();
     let relay = console
-        .map(|console| Relay::new(console.receive()?, &keyboard, rustix::stdio::stdout()))
+        .map(|console| Relay::new(console.receive()?, keyboard, rustix::stdio::stdout()))
         .transpose();
     let relay = relay.inspect_err(|_| {
         // A process whose terminal nobody serves would wait for ever.

@@ -78,6 +78,16 @@ fn live(
     foreground: &Foreground,
     console: Option<&Console>,
 ) -> Result<ExitCode, Failure> {
+    let (target, relay) = begin(runtime, container, console)?;
+    foreground.wait(&target, relay)
+}
+
+/// From "created" to "running".
+fn begin(
+    runtime: &Runtime<'_>,
+    container: &Container,
+    console: Option<&Console>,
+) -> Result<(Target, Option<Relay<'static>>), Failure> {
     let id = container.id();
     let process = container
         .record
@@ -85,13 +95,14 @@ fn live(
         .ok_or_else(|| Failure::new(format!("{id}: the backend tells no pid to wait for")))?;
     let fd = process.open().map_err(Failure::of("open the container's init"))?;
     let target = Target { pid: process.pid, fd };
-    let keyboard = rustix::stdio::stdin();
     let relay = match console {
-        Some(console) => Some(Relay::new(console.receive()?, &keyboard, rustix::stdio::stdout())?),
+        Some(console) => {
+            Some(Relay::new(console.receive()?, rustix::stdio::stdin(), rustix::stdio::stdout())?)
+        }
         None => None,
     };
     start(runtime, id)?;
-    foreground.wait(&target, relay)
+    Ok((target, relay))
 }
 
 /// Runs the user's program. What another program has to do for it is done by a child: ours stays.

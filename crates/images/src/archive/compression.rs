@@ -5,16 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::document::media_type;
-
-/// How bytes are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
-    Plain,
-    /// RFC 1952.
-    Gzip,
-    /// RFC 8878.
-    Zstd,
-}
+use crate::layer::Compression;
 
 /// So many bytes are enough to tell.
 pub(super) const HEAD: usize = 6;
@@ -24,8 +15,9 @@ pub(super) const HEAD: usize = 6;
 const WINDOW: u32 = 27;
 
 impl Compression {
-    /// By the first bytes; the error names a compression that images do not have.
-    pub(super) fn of(head: &[u8]) -> Result<Self, &'static str> {
+    /// By the first bytes, of whatever is compressed; the error names a compression that images do not
+    /// have.
+    pub(super) fn by_magic(head: &[u8]) -> Result<Self, &'static str> {
         match head {
             [0x1f, 0x8b, ..] => Ok(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Self::Zstd),

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use rustix::fs::{FileType, OFlags};
 
-use super::compression::{Compression, HEAD, peek};
+use super::compression::{HEAD, peek};
 use super::members::{InStream, Members, is_header};
 use super::{ArchiveError, Origin, Transport};
+use crate::layer::Compression;
 
 /// An archive that can be read.
 pub(super) enum Input<'a> {
@@ -71,7 +72,7 @@ fn beginning(file: &File, most: usize) -> io::Result<Vec<u8>> {
 }
 
 pub(super) fn known(archive: &str, head: &[u8]) -> Result<Compression, ArchiveError> {
-    Compression::of(head).map_err(|name| ArchiveError::Refused {
+    Compression::by_magic(head).map_err(|name| ArchiveError::Refused {
         archive: archive.to_owned(),
         problem: format!("compressed with {name}; plain, gzip and zstd are understood"),
     })

@@ -1,14 +1,15 @@
 //! Copying layers into the store, several at a time.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::compression::Compression;
 use super::content::{Content, Shelf};
 use super::{ArchiveError, Job};
 use crate::digest::Digest;
 use crate::document::{Descriptor, media_type};
+use crate::layer::Compression;
+use crate::parallel;
 use crate::progress::Stage;
 
 /// More threads than this gain nothing: the disk is the limit.
@@ -30,34 +31,16 @@ pub(super) fn copy(
     shelf: &dyn Shelf,
     layers: &[Layer],
 ) -> Result<Vec<(Descriptor, Digest)>, ArchiveError> {
-    let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let results = Mutex::new(Vec::new());
-    let work = || {
-        while !has_failed.load(Ordering::Relaxed) {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(layer) = layers.get(number) else { return };
-            let result = copy_one(job, shelf, layer);
-            match &result {
-                Ok(descriptor) => (job.listeners.on_layer)(number, descriptor, &layer.diff_id),
-                Err(_) => has_failed.store(true, Ordering::Relaxed),
-            }
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
-        }
-    };
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 1..processors.min(MOST_THREADS).min(layers.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(number, _)| *number);
-    results
-        .into_iter()
-        .zip(layers)
-        .map(|((_, result), layer)| Ok((result?, layer.diff_id.clone())))
-        .collect()
+    let copied = Mutex::new(BTreeMap::new());
+    parallel::each(layers, processors.min(MOST_THREADS), |number, layer, _| {
+        let descriptor = copy_one(job, shelf, layer)?;
+        (job.listeners.on_layer)(number, &descriptor, &layer.diff_id);
+        let mut copied = copied.lock().unwrap_or_else(PoisonError::into_inner);
+        copied.insert(number, (descriptor, layer.diff_id.clone()));
+        Ok::<(), ArchiveError>(())
+    })?;
+    Ok(copied.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
 }
 
 fn copy_one(job: &Job<'_>, shelf: &dyn Shelf, layer: &Layer) -> Result<Descriptor, ArchiveError> {
@@ -104,7 +87,7 @@ fn compression(
     content: &Content,
 ) -> Result<Compression, ArchiveError> {
     let head = content.head(job.hold).map_err(job.member(&layer.name))?;
-    Compression::of(&head).map_err(|name| {
+    Compression::by_magic(&head).map_err(|name| {
         job.refuse(&format!("{:?} is compressed with {name}, which no layer is", layer.name))
     })
 }

@@ -7,18 +7,18 @@ use std::time::SystemTime;
 use lxcri_core::time::rfc3339_seconds;
 use serde_json::json;
 
-use super::compression::Compression;
 use super::content::Content;
 use super::docker::put_manifest;
 use super::{ArchiveError, Imported, Job, Origin, input};
 use crate::digest::{Algorithm, Digest, Hasher};
-use crate::document::{Descriptor, Platform, media_type};
+use crate::document::{Descriptor, media_type};
+use crate::layer::Compression;
 use crate::progress::{Ended, Stage};
 
 /// Bytes read at once.
 const PIECE: usize = 256 << 10;
 
-/// Imports it. The configuration is for this machine, with a shell to run.
+/// Imports it. The configuration is for the platform that is asked for, with a shell to run.
 pub(super) fn import(job: &Job<'_>, origin: Origin<'_>) -> Result<Imported, ArchiveError> {
     let (content, created) = take(job, origin)?;
     let head = content.head(job.hold)?;
@@ -32,7 +32,7 @@ pub(super) fn import(job: &Job<'_>, origin: Origin<'_>) -> Result<Imported, Arch
     let config = job.hold.put_document(media_type::CONFIG, config.to_string().as_bytes())?;
     let layers = vec![(layer, diff_id)];
     let mut manifest = put_manifest(job, config, &layers)?;
-    manifest.platform = Some(Platform::host());
+    manifest.platform = Some(job.platform.clone());
     Ok(Imported { manifest, names: Vec::new(), layers })
 }
 
@@ -110,18 +110,18 @@ fn diff_id(
 }
 
 fn config(job: &Job<'_>, created: SystemTime, diff_id: &Digest) -> serde_json::Value {
-    let host = Platform::host();
+    let platform = job.platform;
     let created = rfc3339_seconds(created);
     let name = job.archive.rsplit('/').next().unwrap_or_default();
     let mut config = json!({
         "created": created,
-        "architecture": host.architecture,
-        "os": host.os,
+        "architecture": platform.architecture,
+        "os": platform.os,
         "config": { "Cmd": ["/bin/sh"] },
         "rootfs": { "type": "layers", "diff_ids": [diff_id] },
         "history": [{ "created": created, "comment": format!("imported from {name}") }],
     });
-    if let Some(variant) = host.variant {
+    if let Some(variant) = &platform.variant {
         config["variant"] = json!(variant);
     }
     config

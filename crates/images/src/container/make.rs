@@ -1,7 +1,7 @@
 //! From an image in the store to a bundle.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,12 +10,24 @@ use lxcri_core::oci::IdMapping;
 use lxcri_linux::step::Step as _;
 
 use super::record::SCHEMA;
-use super::{ContainerError, Record, Step, remove};
+use super::{Claim, ContainerError, Record, Step, remove};
+use crate::digest::Digest;
+use crate::document::{Descriptor, ImageConfig};
+use crate::layer::Layer;
 use crate::library::Library;
 use crate::progress::Progress;
 use crate::rootfs::{self, IdRange};
 use crate::spec::{self, Machine, Options, Surroundings, VolumeRequest};
-use crate::store::{Hold, Image};
+use crate::store::Hold;
+
+/// An image whose layers are unpacked. While this lives nobody removes anything of it.
+#[derive(Debug)]
+pub struct Ready {
+    _hold: Hold,
+    manifest: Digest,
+    config: ImageConfig,
+    layers: Vec<Layer>,
+}
 
 /// What is wanted.
 #[derive(Debug)]
@@ -24,8 +36,6 @@ pub struct Making<'a> {
     pub id: &'a ContainerId,
     /// What the user called the image.
     pub name: &'a str,
-    /// The image.
-    pub image: &'a Image,
     /// The user's wishes.
     pub options: &'a Options,
     /// The ids of a user namespace.
@@ -50,68 +60,64 @@ pub struct Made {
 }
 
 impl Library {
-    /// Makes root filesystem and bundle of a container. `hold` is from before the image was looked up.
+    /// Sees to it that the layers of an image are unpacked. `hold` is from before it was looked up.
     ///
     /// # Errors
-    /// Nothing of the container is left then; unpacked layers are.
-    pub fn make_container(
+    /// The image is damaged, or a layer cannot be unpacked; layers that are stay.
+    pub fn ready(
         &self,
-        hold: &Hold,
-        making: &Making<'_>,
+        hold: Hold,
+        manifest: &Descriptor,
         progress: &dyn Progress,
-    ) -> Result<Made, ContainerError> {
-        let contents = hold.store().contents(&making.image.manifest)?;
-        let diff_ids = contents.image_config.rootfs.diff_ids.iter().cloned();
-        let pairs: Vec<_> = contents.layers.iter().cloned().zip(diff_ids).collect();
-        let layers = self.unpacked(hold, &pairs, progress)?;
-        let directory = self.reserve(making.id)?;
-        let made = self.fill(&directory, making, &contents.image_config, layers);
-        made.inspect_err(|_| {
-            if let Err(error) = remove::take_away(self, making.id) {
-                log::warn!("{}: could not be removed: {error}", making.id);
-            }
-        })
+    ) -> Result<Ready, ContainerError> {
+        let contents = hold.store().contents(manifest)?;
+        let config = contents.image_config;
+        let diff_ids = config.rootfs.diff_ids.iter().cloned();
+        let pairs: Vec<_> = contents.layers.into_iter().zip(diff_ids).collect();
+        let layers = self.unpacked(&hold, &pairs, progress)?;
+        Ok(Ready { _hold: hold, manifest: manifest.digest.clone(), config, layers })
     }
 
-    /// The container's directory: this mkdir is what two of one name race for.
-    fn reserve(&self, id: &ContainerId) -> Result<PathBuf, ContainerError> {
-        let containers = self.containers();
-        let mut builder = std::fs::DirBuilder::new();
-        // The container's root, which is a user of the host, passes through to its files.
-        builder.mode(0o711).recursive(true);
-        builder.create(&containers).map_err(ContainerError::io("make directory", &containers))?;
-        let directory = containers.join(id.as_str());
-        match builder.recursive(false).create(&directory) {
-            Ok(()) => {
-                Step::Directory.reached();
-                Ok(directory)
+    /// Makes root filesystem and bundle of a container. Until the claim is let go nobody else removes
+    /// it.
+    ///
+    /// # Errors
+    /// Nothing of the container is left then.
+    pub fn make_container(
+        &self,
+        image: Ready,
+        making: &Making<'_>,
+    ) -> Result<(Made, Claim<'_>), ContainerError> {
+        let claim = Claim::reserve(self, making.id)?;
+        match self.fill(&claim.path, image, making) {
+            Ok(made) => Ok((made, claim)),
+            Err(error) => {
+                if let Err(error) = remove::take_away(&claim) {
+                    log::warn!("{}: could not be removed: {error}", making.id);
+                }
+                Err(error)
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(ContainerError::Exists { id: id.clone() })
-            }
-            Err(error) => Err(ContainerError::io("make directory", &directory)(error)),
         }
     }
 
     fn fill(
         &self,
         directory: &Path,
+        image: Ready,
         making: &Making<'_>,
-        image: &crate::document::ImageConfig,
-        layers: Vec<crate::layer::Layer>,
     ) -> Result<Made, ContainerError> {
         let mut record = Record {
             schema: SCHEMA,
             id: making.id.clone(),
             image: making.name.to_owned(),
-            manifest: making.image.manifest.digest.clone(),
+            manifest: image.manifest.clone(),
             state_root: making.state_root.to_owned(),
             created: lxcri_core::time::rfc3339(SystemTime::now()),
             labels: making.options.labels.clone(),
         };
         record.write(directory)?;
         Step::Record.reached();
-        let rootfs = self.rootfs(making, layers)?;
+        let rootfs = self.rootfs(making, image.layers)?;
         Step::Rootfs.reached();
         let (bundle, files) = (directory.join("bundle"), directory.join("files"));
         for path in [&bundle, &files] {
@@ -129,7 +135,7 @@ impl Library {
             idmapped_mounts: making.idmapped_mounts,
             machine: &machine,
         };
-        let plan = spec::plan(image, making.options, &around)?;
+        let plan = spec::plan(&image.config, making.options, &around)?;
         let prepared = plan.carry_out(&Volumes::new(self, directory).of_request())?;
         Step::Files.reached();
         record.labels = prepared.labels;
@@ -142,7 +148,7 @@ impl Library {
     fn rootfs(
         &self,
         making: &Making<'_>,
-        layers: Vec<crate::layer::Layer>,
+        layers: Vec<Layer>,
     ) -> Result<rootfs::Rootfs, ContainerError> {
         let IdMapping { container_id: container, host_id: host, size } = making.mapping;
         let mapped = making.options.wants_user_namespace();
@@ -166,7 +172,16 @@ fn write_config(path: &Path, spec: &lxcri_core::oci::Spec) -> Result<(), Contain
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
-    std::fs::write(path, text).map_err(ContainerError::io("write", path))
+    write_private(path, &text)
+}
+
+/// Writes a new file for root alone: the environment of a program has secrets in it.
+pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), ContainerError> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    opened
+        .and_then(|mut file| std::io::Write::write_all(&mut file, content))
+        .map_err(ContainerError::io("write", path))
 }
 
 /// Where volumes are.
@@ -192,8 +207,16 @@ impl Volumes {
                     self.own.join(number.to_string())
                 }
             };
+            make_guarded(path.parent())?;
             std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path)?;
             Ok(path)
         }
     }
+}
+
+/// Makes the directory of directories that belong to ids inside of containers. Nobody but root walks
+/// through: a program with set-user-id in there is not the host's (CVE-2021-41091).
+fn make_guarded(path: Option<&Path>) -> io::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

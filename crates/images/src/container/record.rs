@@ -1,13 +1,14 @@
 //! `container.json`.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use lxcri_core::id::ContainerId;
 use serde::{Deserialize, Serialize};
 
 use super::ContainerError;
+use super::make::write_private;
 use crate::digest::Digest;
 
 /// The version of the file.
@@ -42,7 +43,7 @@ impl Record {
     pub(super) fn write(&self, directory: &Path) -> Result<(), ContainerError> {
         let (temporary, path) = (directory.join(".container.json"), directory.join(NAME));
         let text = serde_json::to_vec(self).map_err(|error| damaged(&path, &error.to_string()))?;
-        std::fs::write(&temporary, text).map_err(ContainerError::io("write", &temporary))?;
+        write_private(&temporary, &text)?;
         std::fs::rename(&temporary, &path).map_err(ContainerError::io("rename", &temporary))
     }
 
@@ -51,7 +52,12 @@ impl Record {
         let path = directory.join(NAME);
         let file = match std::fs::File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            // A stray file among the directories is no container.
+            Err(error)
+                if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(ContainerError::io("open", &path)(error)),
         };
         let mut text = Vec::new();

@@ -163,7 +163,8 @@ impl Index {
         Ok(index)
     }
 
-    /// The entry that fits a platform best; the first of equals, as image-index.md says.
+    /// The entry that fits a platform best; the first of equals, as image-index.md says. Where none
+    /// does, the first image that does not say what it is for: `platform` is optional there.
     pub fn select(&self, wanted: &Platform) -> Option<&Descriptor> {
         let ranked = self.manifests.iter().filter_map(|entry| {
             // An attestation is no image; buildx marks it as of an unknown platform.
@@ -176,7 +177,11 @@ impl Index {
                 best = Some((rank, entry));
             }
         }
-        best.map(|(_, entry)| entry)
+        let unlabelled = |entry: &&Descriptor| {
+            let kinds = [media_type::MANIFEST, media_type::DOCKER_MANIFEST];
+            entry.platform.is_none() && kinds.contains(&entry.media_type.as_str())
+        };
+        best.map(|(_, entry)| entry).or_else(|| self.manifests.iter().find(unlabelled))
     }
 }
 
@@ -248,5 +253,10 @@ mod tests {
         assert_eq!(size("linux/arm/v6"), Some(0));
         assert_eq!(size("linux/amd64"), Some(2));
         assert_eq!(size("linux/s390x"), None);
+        let mut entry = descriptor(media_type::MANIFEST);
+        entry.size = 9;
+        index.manifests.insert(0, entry);
+        let size = |wanted: &str| index.select(&wanted.parse().unwrap()).map(|entry| entry.size);
+        assert_eq!((size("linux/amd64"), size("linux/s390x")), (Some(2), Some(9)));
     }
 }

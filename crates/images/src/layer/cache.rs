@@ -11,16 +11,15 @@ mod error;
 mod lock;
 mod mark;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use lxcri_linux::procfs::Proc;
-use lxcri_linux::remove::remove_tree;
 use lxcri_linux::step::Step as _;
-use rustix::fs::{Mode as Permissions, OFlags};
+use lxcri_linux::tree;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::CacheError;
@@ -32,6 +31,7 @@ use super::step::Step;
 use super::worker::{Job, Workers};
 use super::{Ids, Mode};
 use crate::digest::Digest;
+use crate::directory_lock::open_directory;
 use crate::progress::Task;
 
 const PART: &str = "part";
@@ -158,7 +158,7 @@ impl Layers {
             digest: blob.digest,
             compression: blob.compression,
             diff_id: diff_id.clone(),
-            target,
+            target: target.into(),
             mode: Mode::Overlay,
             ids: Ids::default(),
         };
@@ -315,7 +315,9 @@ impl Layers {
             return Ok(false);
         }
         let name = file_name(diff_id, kind);
-        remove_tree(&self.opened, name.as_str()).map_err(CacheError::io("remove", path))?;
+        tree::remove(&self.opened, OsStr::new(&name)).map_err(|error| {
+            CacheError::io("remove", self.directory.join(&error.path))(error.source)
+        })?;
         Ok(true)
     }
 }
@@ -338,11 +340,6 @@ fn make_directory(path: &Path, mode: u32) -> Result<(), CacheError> {
     // Whatever the umask says.
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
     std::fs::set_permissions(path, permissions).map_err(CacheError::io("change", path))
-}
-
-fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Permissions::empty())?)
 }
 
 #[cfg(test)]

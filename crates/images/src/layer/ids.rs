@@ -3,17 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A range of ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdRange {
-    /// The first id as the image has it.
-    pub container: u32,
-    /// The first id on this host.
-    pub host: u32,
-    /// How many.
-    pub size: u32,
-}
+use crate::id_range::{self, IdRange};
 
 /// How ids of the image become ids of this host. Without ranges they stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +36,7 @@ fn shifted(ranges: &[IdRange], id: u32) -> Option<u32> {
     if ranges.is_empty() {
         return Some(id);
     }
-    ranges.iter().find_map(|range| {
-        let offset = id.checked_sub(range.container).filter(|offset| *offset < range.size)?;
-        range.host.checked_add(offset).filter(|id| *id != u32::MAX)
-    })
+    id_range::host_id(ranges, id)
 }
 
 #[cfg(test)]

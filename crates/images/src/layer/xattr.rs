@@ -88,8 +88,8 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ids::IdRange;
     use super::*;
+    use crate::id_range::IdRange;
 
     fn ids() -> Ids {
         let range = |host| vec![IdRange { container: 0, host, size: 65_536 }];

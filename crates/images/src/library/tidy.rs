@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Library;
-use crate::container::{self, ContainerError};
+use crate::container::{self, ContainerError, Record};
 use crate::digest::Digest;
 use crate::layer::CacheError;
 use crate::rootfs::{self, RootfsError};
@@ -21,6 +21,14 @@ pub enum TidyError {
     /// Golden trees, or what containers are made of.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
+    /// Containers are made of the image.
+    #[error("image {image} is used by {}", containers.join(", "))]
+    InUse {
+        /// Its name or id.
+        image: String,
+        /// The containers, at least one.
+        containers: Vec<String>,
+    },
     /// What containers use cannot be told.
     #[error(transparent)]
     Container(#[from] ContainerError),
@@ -33,6 +41,10 @@ impl TidyError {
             Self::Store(error) => error.hints(),
             Self::Layer(error) => error.hints(),
             Self::Rootfs(error) => error.hints(),
+            Self::InUse { containers, .. } => vec![
+                format!("`proxmox-lxcri delete {}` removes the container", containers.join(" ")),
+                "--force removes the image's names and keeps what containers need".to_owned(),
+            ],
             Self::Container(error) => error.hints(),
         }
     }
@@ -65,11 +77,30 @@ impl Library {
     /// As [`crate::store::Store::remove`].
     pub fn remove_image(&self, text: &str, force: bool) -> Result<Removed, TidyError> {
         let store = self.store()?;
-        let removed = store.remove(text, force, &|| self.in_use().map_err(Into::into))?;
+        let removed = store
+            .remove(text, force, &|| self.in_use().map_err(Into::into))
+            .map_err(|error| self.with_containers(error, text))?;
         if removed.image.is_some() && !removed.is_postponed {
             self.tidy(&|| ())?;
         }
         Ok(removed)
+    }
+
+    /// Says which containers, where that is why an image stays.
+    fn with_containers(&self, error: StoreError, text: &str) -> TidyError {
+        let StoreError::InUse { image } = error else { return error.into() };
+        let found = self.store().and_then(|store| store.resolve(text));
+        let records = container::records(&self.containers()).unwrap_or_default();
+        let uses = |record: &&Record| {
+            found.as_ref().is_ok_and(|found| found.manifest.digest == record.manifest)
+        };
+        let containers: Vec<String> =
+            records.iter().filter(uses).map(|record| record.id.to_string()).collect();
+        if containers.is_empty() {
+            // Gone since.
+            return StoreError::InUse { image }.into();
+        }
+        TidyError::InUse { image, containers }
     }
 
     /// Removes whatever nobody needs. Waits until no image is being pulled and no container made;

@@ -56,6 +56,9 @@ pub struct Sources {
     pub files: Vec<PathBuf>,
     /// The file that `login` writes; none where there is no place for it.
     pub login: Option<PathBuf>,
+    /// Helpers that are asked for every registry where no file has anything for it, in this order
+    /// (`credential-helpers` of containers-registries.conf(5)).
+    pub for_all: Vec<String>,
     /// Where helpers are looked for, as in `PATH`; none: `PATH` of this process.
     pub helpers: Option<OsString>,
 }
@@ -96,7 +99,12 @@ impl CredentialsError {
     /// What the user can do.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Nowhere => vec!["--authfile FILE names one".to_owned()],
+            Self::Nowhere => {
+                vec![
+                    "images.auth_file in the configuration or REGISTRY_AUTH_FILE names one"
+                        .to_owned(),
+                ]
+            }
             Self::Helper { .. } => {
                 vec![
                     "credHelpers and credsStore in the file with credentials name helpers"
@@ -109,9 +117,9 @@ impl CredentialsError {
 }
 
 impl Sources {
-    /// One file alone, as `--authfile` names it.
+    /// One file alone, as `images.auth_file` names it.
     pub fn only(file: &Path) -> Self {
-        Self { files: vec![file.to_owned()], login: Some(file.to_owned()), helpers: None }
+        Self { files: vec![file.to_owned()], login: Some(file.to_owned()), ..Self::default() }
     }
 
     /// The files of Podman and Docker, in the order of containers-auth.json(5).
@@ -135,10 +143,11 @@ impl Sources {
         ];
         let login = Some(runtime.clone());
         let files = std::iter::once(runtime).chain(others.into_iter().flatten()).collect();
-        Self { files, login, helpers: None }
+        Self { files, login, ..Self::default() }
     }
 
-    /// The credentials for a repository of a registry, from the first file that has some.
+    /// The credentials for a repository of a registry, from the first file that has some, or else the
+    /// first helper.
     ///
     /// # Errors
     /// A file that is there and cannot be read. A helper that fails is a warning: what is public needs
@@ -155,7 +164,7 @@ impl Sources {
                 return Ok(Some(found));
             }
         }
-        Ok(None)
+        Ok(self.for_all.iter().find_map(|program| self.ask(program, host)))
     }
 
     fn find_in(

@@ -10,10 +10,11 @@ use std::path::Path;
 use lxcri_linux::step::Step as _;
 use lxcri_linux::{btrfs, mount};
 
-use super::container::{Container, open_directory};
+use super::container::Container;
 use super::copy::{FS, flatten};
 use super::{Place, Provider, Record, Rootfs, RootfsError, Step, Unavailable, golden, io, overlay};
 use crate::digest::Digest;
+use crate::directory_lock::open_directory;
 
 const PROBE: &str = ".probe-btrfs";
 

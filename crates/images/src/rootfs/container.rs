@@ -4,19 +4,19 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use lxcri_core::id::ContainerId;
 use lxcri_linux::mount::{self, Attributes, MountError, Propagation};
 use lxcri_linux::step::Step as _;
 use lxcri_linux::tree;
-use rustix::fs::{FlockOperation, Gid, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{Gid, Mode, OFlags};
 
 use super::record::RECORD_MAX;
 use super::{IdRange, Place, Record, Rootfs, RootfsError, Step, containers, io, mapping};
+use crate::directory_lock::{Attempt, DirectoryLock, open_directory};
+use crate::id_range;
 
 const RECORD: &str = "rootfs.json";
 const TEMPORARY: &str = ".rootfs.json";
@@ -26,18 +26,13 @@ const DATA: &str = "data";
 const ACCESS: &str = "access";
 const MERGED: &str = "access/merged";
 
-/// How long another process may hold a container's directory.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(2);
-
-/// A container's directory, open and locked until this is dropped. A lock of flock(2), on the
-/// directory itself: there is no file to keep, and descriptors are closed before containers begin.
+/// A container's directory, open and locked until this is dropped.
 #[derive(Debug)]
 pub struct Container<'p> {
     place: &'p Place,
     id: ContainerId,
     path: PathBuf,
-    directory: File,
+    lock: DirectoryLock,
 }
 
 impl<'p> Container<'p> {
@@ -73,26 +68,11 @@ impl<'p> Container<'p> {
         id: &ContainerId,
         path: PathBuf,
     ) -> Result<Option<Self>, RootfsError> {
-        let directory = match open_directory(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            result => result.map_err(io("open", &path))?,
-        };
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
-                    std::thread::sleep(PAUSE);
-                }
-                Err(Errno::AGAIN) => return Err(RootfsError::Busy { path }),
-                Err(errno) => return Err(io("lock", &path)(errno.into())),
-            }
+        match DirectoryLock::take(&path).map_err(io("lock", &path))? {
+            Attempt::Taken(lock) => Ok(Some(Self { place, id: id.clone(), path, lock })),
+            Attempt::Gone => Ok(None),
+            Attempt::Busy => Err(RootfsError::Busy { path }),
         }
-        // While we waited it may have been removed, and the id taken anew.
-        let held = directory.metadata().map_err(io("look at", &path))?;
-        let is_still = std::fs::symlink_metadata(&path)
-            .is_ok_and(|now| (now.dev(), now.ino()) == (held.dev(), held.ino()));
-        Ok(is_still.then(|| Self { place, id: id.clone(), path, directory }))
     }
 
     /// Makes the directories in which everything else is made. The way to the root filesystem is
@@ -104,7 +84,7 @@ impl<'p> Container<'p> {
         make_directory(&data, 0o700).map_err(io("make", &data))?;
         let access = self.path.join(ACCESS);
         make_directory(&access, 0o710).map_err(io("make", &access))?;
-        if let Some(root) = ranges.and_then(|ranges| mapping::host_id(ranges, 0)) {
+        if let Some(root) = ranges.and_then(|ranges| id_range::host_id(ranges, 0)) {
             rustix::fs::chown(&access, None, Some(Gid::from_raw(root)))
                 .map_err(|errno| io("change the group of", &access)(errno.into()))?;
         }
@@ -148,10 +128,10 @@ impl<'p> Container<'p> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let write = || -> io::Result<()> {
             let mode = Mode::from_raw_mode(0o600);
-            let file = rustix::fs::openat(&self.directory, TEMPORARY, flags, mode)?;
+            let file = rustix::fs::openat(&self.lock, TEMPORARY, flags, mode)?;
             File::from(file).write_all(&bytes)?;
             Step::PrepareTemporary.reached();
-            Ok(rustix::fs::renameat(&self.directory, TEMPORARY, &self.directory, RECORD)?)
+            Ok(rustix::fs::renameat(&self.lock, TEMPORARY, &self.lock, RECORD)?)
         };
         write().map_err(io("write", &path))?;
         Step::PrepareRecord.reached();
@@ -241,7 +221,7 @@ impl<'p> Container<'p> {
     }
 
     fn remove_entry(&self, name: &OsStr) -> Result<(), RootfsError> {
-        tree::remove(&self.directory, name)
+        tree::remove(&self.lock, name)
             .map_err(|source| RootfsError::Tree { path: self.path.clone(), source })
     }
 }
@@ -273,12 +253,6 @@ fn read_record(path: &Path) -> Result<Record, RootfsError> {
     let mut bytes = Vec::new();
     file.take(RECORD_MAX).read_to_end(&mut bytes).map_err(io("read", path))?;
     Record::parse(&bytes).map_err(|problem| RootfsError::Damaged { path: path.to_owned(), problem })
-}
-
-/// Opens a directory, no link, for reading.
-pub(super) fn open_directory(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
 /// Makes a directory with exactly this mode, whatever the umask.

@@ -6,15 +6,17 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use lxcri_linux::mount;
 use lxcri_linux::step::Step as _;
-use lxcri_linux::{mount, tree};
+use lxcri_linux::tree::{self, Rules};
 
-use super::container::{Container, make_directory, open_directory};
+use super::container::{Container, make_directory};
 use super::{
     IdRange, Place, Provider, Record, Rootfs, RootfsError, Step, Unavailable, golden, io, mapping,
     overlay,
 };
 use crate::digest::Digest;
+use crate::directory_lock::open_directory;
 
 /// The container's own tree.
 pub(super) const FS: &str = "fs";
@@ -49,7 +51,8 @@ impl Provider for Copy {
             File::create_new(&path).map_err(io("make", &path))?;
         }
         let shift = shift.map(mapping::kernel);
-        tree::copy(&golden, &target, shift.as_deref())
+        let rules = Rules { shift: shift.as_deref(), ..Rules::default() };
+        tree::copy(&golden, &target, rules)
             .map(drop)
             .map_err(|source| RootfsError::Tree { path: container.file(FS), source })
     }
@@ -83,7 +86,7 @@ pub(super) fn flatten(record: &Record, building: &File, path: &Path) -> Result<(
     let target = path.join(golden::TREE);
     let opened = open_directory(&target).map_err(io("open", &target))?;
     let failed = |source| RootfsError::Tree { path: target.clone(), source };
-    tree::copy(&merged, &opened, None).map_err(failed)?;
+    tree::copy(&merged, &opened, Rules::default()).map_err(failed)?;
     drop(merged);
     // What the overlay may have been filled up with.
     tree::remove(building, "empty".as_ref()).map_err(failed)

@@ -117,12 +117,10 @@ pub enum RootfsError {
     #[error(transparent)]
     DatasetName(#[from] InvalidName),
     /// A dataset that should be ours is not.
-    #[error("the dataset {dataset} is not of {id}: it stays")]
+    #[error("the dataset {dataset} was made by somebody else: it stays")]
     Stranger {
         /// The dataset.
         dataset: String,
-        /// Whose it should be.
-        id: ContainerId,
     },
 }
 
@@ -154,7 +152,7 @@ impl Unavailable {
     pub fn hints(&self) -> Vec<String> {
         match self.provider {
             "copy" => Vec::new(),
-            _ => vec!["set rootfs.provider = \"copy\", which works everywhere".to_owned()],
+            _ => vec!["set rootfs.provider = \"copy\", which works on every filesystem".to_owned()],
         }
     }
 }

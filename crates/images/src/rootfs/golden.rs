@@ -18,9 +18,10 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::container::{make_directory, open_directory};
+use super::container::make_directory;
 use super::{Place, RootfsError, Step, io, record};
 use crate::digest::Digest;
+use crate::directory_lock::open_directory;
 
 const LOCK: &str = ".lock";
 const BUILDING: &str = ".building";

@@ -4,21 +4,9 @@ use std::io;
 use std::os::fd::AsFd;
 
 use lxcri_linux::{mount, namespace};
-use serde::{Deserialize, Serialize};
 
 use super::RootfsError;
-
-/// Ids of the container that are ids of the host. Users and groups alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdRange {
-    /// First id inside of the container.
-    pub container: u32,
-    /// First id on the host.
-    pub host: u32,
-    /// How many.
-    pub size: u32,
-}
+use crate::id_range::{IdRange, host_id};
 
 /// A few more than the kernel takes (user_namespaces(7)): it is the one who says no.
 const RANGES_MAX: usize = 341;
@@ -31,14 +19,6 @@ pub(super) fn kernel(ranges: &[IdRange]) -> Vec<namespace::IdRange> {
         size: range.size,
     };
     ranges.iter().take(RANGES_MAX).map(convert).collect()
-}
-
-/// The host's id of an id of the container.
-pub(super) fn host_id(ranges: &[IdRange], id: u32) -> Option<u32> {
-    ranges.iter().find_map(|range| {
-        let offset = id.checked_sub(range.container)?;
-        (offset < range.size).then(|| range.host.checked_add(offset)).flatten()
-    })
 }
 
 /// What is wrong with a mapping before the kernel is asked.

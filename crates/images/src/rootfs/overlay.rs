@@ -14,11 +14,11 @@ use lxcri_linux::tree;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
-use super::container::{Container, make_directory, open_directory};
-use super::{
-    IdRange, Place, Provider, Record, Rootfs, RootfsError, Step, Unavailable, io, mapping,
-};
+use super::container::{Container, make_directory};
+use super::{IdRange, Place, Provider, Record, Rootfs, RootfsError, Step, Unavailable, io};
 use crate::digest::Digest;
+use crate::directory_lock::open_directory;
+use crate::id_range;
 use layers::Layers;
 
 pub(super) use probe::can_read;
@@ -143,7 +143,7 @@ impl Stack<'_> {
             volatile: self.volatile,
             attributes: self.attributes,
             acts_as: self.mapping.filter(|_| self.upper.is_some()).and_then(|ranges| {
-                let root = mapping::host_id(ranges, 0)?;
+                let root = id_range::host_id(ranges, 0)?;
                 Some((root, root))
             }),
         }

@@ -39,6 +39,10 @@ pub struct Record {
     /// The ZFS filesystem it is a child's child of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
+    /// A random word that the dataset carries, so that another of the same name, of another data root
+    /// or of an earlier installation, is never taken for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset_owner: Option<String>,
     /// The boot it was made in.
     pub boot_id: String,
 }
@@ -66,6 +70,7 @@ impl Record {
             read_only: request.read_only,
             ephemeral: request.ephemeral,
             dataset: place.dataset.as_ref().map(ToString::to_string),
+            dataset_owner: place.dataset.as_ref().map(|_| random_word()).transpose()?,
             boot_id: boot_id()?,
         })
     }
@@ -81,6 +86,15 @@ impl Record {
         }
         Ok(record)
     }
+}
+
+/// 128 random bits.
+fn random_word() -> Result<String, RootfsError> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(
+        |errno| RootfsError::Io { what: "read", path: "/dev/urandom".into(), source: errno.into() },
+    )?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 /// This boot.

@@ -297,7 +297,7 @@ fn choices() {
     assert_eq!(choose("copy", &scene.place, false).unwrap().name(), "copy");
     let error = choose("btrfs", &scene.place, false).unwrap_err();
     assert!(error.to_string().ends_with("rootfs: the filesystem is not btrfs"), "{error}");
-    assert_eq!(error.hints(), ["set rootfs.provider = \"copy\", which works everywhere"]);
+    assert_eq!(error.hints(), ["set rootfs.provider = \"copy\", which works on every filesystem"]);
     let error = choose("zfs", &scene.place, false).unwrap_err();
     assert!(error.to_string().contains("no dataset is configured"), "{error}");
     let error = choose("aufs", &scene.place, false).unwrap_err();

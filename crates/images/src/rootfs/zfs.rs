@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use lxcri_core::id::ContainerId;
 use lxcri_linux::mount::{self, Options};
 use lxcri_linux::step::Step as _;
-use lxcri_linux::tree;
+use lxcri_linux::tree::{self, Rules};
 use lxcri_zfs::{Dataset, Kind, Property, Refusal, ZfsError};
 use rustix::fd::OwnedFd;
 
@@ -31,7 +31,7 @@ const CONTAINERS: &str = "containers";
 const READY: &str = "ready";
 
 const MOUNTPOINT: Property = Property::new("mountpoint");
-/// Whose a dataset is: a chain, or a container's id.
+/// Whose a dataset is: a chain by its name, or the word in a container's record.
 const OWNER: Property = Property::new("proxmox-lxcri:owner");
 
 /// How long a dataset may stay busy that nothing is mounted of any more: the kernel lets go of mounts
@@ -52,7 +52,7 @@ impl Provider for Zfs {
         let unavailable =
             |reason: String| Unavailable { provider: "zfs", root: place.root.clone(), reason };
         let Some(dataset) = &place.dataset else {
-            return Err(unavailable("no dataset is configured (rootfs.zfs_dataset)".to_owned()));
+            return Err(unavailable("no dataset is configured (zfs.dataset)".to_owned()));
         };
         let zfs = lxcri_zfs::Zfs::default();
         let version = zfs.version().map_err(|error| unavailable(error.to_string()))?;
@@ -76,7 +76,7 @@ impl Provider for Zfs {
         let (_lock, _) =
             golden::locked(container.place(), self.name(), &record.chain, &is_ready, &build)?;
         make_parent(&zfs, &parent.child(CONTAINERS)?)?;
-        let owner = record.id.as_str();
+        let owner = record.dataset_owner.as_deref().unwrap_or_default();
         zfs.clone_snapshot(
             &ready,
             &dataset_of(&parent, &record.id)?,
@@ -94,25 +94,11 @@ impl Provider for Zfs {
     }
 
     fn unmake(&self, container: &Container<'_>) -> Result<(), RootfsError> {
-        let record = container.read_record().ok();
-        let parent = match &record {
-            Some(record) if record.dataset.is_some() => recorded(container, record)?,
-            _ => match &container.place().dataset {
-                Some(dataset) => dataset.clone(),
-                None => return Ok(()),
-            },
-        };
-        let dataset = dataset_of(&parent, container.id())?;
-        let zfs = lxcri_zfs::Zfs::default();
-        let owner = match zfs.properties(&dataset, &[OWNER]) {
-            Err(error) if error.is(Refusal::NotFound) => return Ok(()),
-            result => result?.into_iter().flatten().next(),
-        };
-        if owner.as_deref() != Some(container.id().as_str()) {
-            let (dataset, id) = (dataset.to_string(), container.id().clone());
-            return Err(RootfsError::Stranger { dataset, id });
-        }
-        Ok(destroy(&zfs, &dataset)?)
+        // Without a record no dataset was made; what a damaged one made cannot be told from others'.
+        let Ok(record) = container.read_record() else { return Ok(()) };
+        let Some(owner) = &record.dataset_owner else { return Ok(()) };
+        let dataset = dataset_of(&recorded(container, &record)?, container.id())?;
+        destroy_own(&lxcri_zfs::Zfs::default(), &dataset, owner)
     }
 
     fn prune(&self, place: &Place, in_use: &BTreeSet<Digest>) -> Result<Vec<Digest>, RootfsError> {
@@ -130,11 +116,15 @@ impl Provider for Zfs {
             .map(str::to_owned)
             .collect();
         golden::prune(place, self.name(), &names, in_use, &|name| {
-            let dataset = all.child(name)?;
-            match destroy(&zfs, &dataset) {
+            match destroy_own(&zfs, &all.child(name)?, name) {
                 // A container of another place.
-                Err(error) if error.is(Refusal::HasClones) || error.is(Refusal::Busy) => Ok(false),
-                result => result.map(|()| true).map_err(Into::into),
+                Err(RootfsError::Zfs(error))
+                    if error.is(Refusal::HasClones) || error.is(Refusal::Busy) =>
+                {
+                    Ok(false)
+                }
+                Err(RootfsError::Stranger { .. }) => Ok(false),
+                result => result.map(|()| true),
             }
         })
     }
@@ -145,7 +135,7 @@ fn parent(place: &Place) -> Result<Dataset, RootfsError> {
         RootfsError::Unavailable(Unavailable {
             provider: "zfs",
             root: place.root.clone(),
-            reason: "no dataset is configured (rootfs.zfs_dataset)".to_owned(),
+            reason: "no dataset is configured (zfs.dataset)".to_owned(),
         })
     })
 }
@@ -180,16 +170,17 @@ fn build(
     scratch: &Path,
 ) -> Result<(), RootfsError> {
     make_parent(zfs, &parent.child(GOLDEN)?)?;
+    let owner = golden::name_of(&record.chain);
     let set = [
         (MOUNTPOINT, "legacy"),
-        (OWNER, record.chain.hex()),
+        (OWNER, &owner),
         (Property::new("acltype"), "posix"),
         (Property::new("xattr"), "sa"),
     ];
     match zfs.create(golden, &set) {
         // One without its snapshot, which a killed process left.
         Err(error) if error.is(Refusal::Exists) => {
-            destroy(zfs, golden)?;
+            destroy_own(zfs, golden, &owner)?;
             zfs.create(golden, &set)?;
         }
         result => result?,
@@ -222,7 +213,7 @@ fn fill(golden: &Dataset, record: &Record, scratch: &Path) -> Result<(), RootfsE
     let flags = flags | rustix::fs::OFlags::CLOEXEC;
     let opened = rustix::fs::openat(&target, ".", flags, rustix::fs::Mode::empty())
         .map_err(|errno| io("open", scratch)(errno.into()))?;
-    let copied = tree::copy(&merged, &opened, None);
+    let copied = tree::copy(&merged, &opened, Rules::default());
     let failed = |source| RootfsError::Tree { path: scratch.to_owned(), source };
     drop((merged, opened, target));
     copied.map_err(failed)?;
@@ -234,6 +225,19 @@ fn mount_dataset(dataset: &Dataset, path: &Path) -> Result<OwnedFd, RootfsError>
     let source = Some(OsStr::new(dataset.as_str()));
     mount::new_filesystem("zfs", source, &Options::default())
         .map_err(|source| RootfsError::Mount { path: path.to_owned(), source })
+}
+
+/// Destroys a dataset with its snapshots, if it carries the word of its owner. That it is missing is
+/// fine.
+fn destroy_own(zfs: &lxcri_zfs::Zfs, dataset: &Dataset, owner: &str) -> Result<(), RootfsError> {
+    let found = match zfs.properties(dataset, &[OWNER]) {
+        Err(error) if error.is(Refusal::NotFound) => return Ok(()),
+        result => result?.into_iter().flatten().next(),
+    };
+    if found.as_deref() != Some(owner) {
+        return Err(RootfsError::Stranger { dataset: dataset.to_string() });
+    }
+    Ok(destroy(zfs, dataset)?)
 }
 
 /// Destroys a dataset and its snapshots, once nothing uses it any more.

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use lxcri_core::oci::{Device, Resources};
+use lxcri_linux::beneath::normal;
 use lxcri_linux::cgroup::{Cpu, DeviceRule, DeviceType, Memory, Pids};
 use rustix::fs::{AtFlags, CWD, FileType, Stat};
 
 use super::error::SpecError;
 use super::machine::Machine;
 use super::options::{DeviceRequest, Limits, Options};
-use super::path::normal;
 
 /// The fewest bytes a container is given (Docker's bound).
 const LEAST_MEMORY: i64 = 6 << 20;
@@ -124,14 +124,14 @@ pub(super) struct Devices {
 /// Docker's rules and the user's devices; all of the host's in a privileged container. In a user
 /// namespace no nodes can be made: one with another name inside is mounted.
 pub(super) fn devices(options: &Options, dev: &Path) -> Result<Devices, SpecError> {
-    if options.privileged {
-        let rules = vec![rule(true, None, None, "rwm")];
-        return Ok(Devices { nodes: all_nodes(dev)?, rules, ..Devices::default() });
-    }
     let mut devices = Devices::default();
-    devices.rules.push(rule(false, None, None, "rwm"));
-    let default = |number| rule(true, Some(DeviceType::Char), Some(number), "rwm");
-    devices.rules.extend(DEVICES.map(default));
+    devices.rules.push(rule(options.privileged, None, None, "rwm"));
+    if options.privileged {
+        devices.nodes = all_nodes(dev)?;
+    } else {
+        let default = |number| rule(true, Some(DeviceType::Char), Some(number), "rwm");
+        devices.rules.extend(DEVICES.map(default));
+    }
     for request in &options.devices {
         let stat = stat(request)?;
         let device = node(&stat, normal(&request.container)).ok_or_else(|| {
@@ -139,7 +139,9 @@ pub(super) fn devices(options: &Options, dev: &Path) -> Result<Devices, SpecErro
         })?;
         let kind = if device.kind == "b" { DeviceType::Block } else { DeviceType::Char };
         let number = (device.major, device.minor);
-        devices.rules.push(rule(true, Some(kind), Some(number), &request.access));
+        if !options.privileged {
+            devices.rules.push(rule(true, Some(kind), Some(number), &request.access));
+        }
         if options.wants_user_namespace() && stat.st_mode & OTHERS != OTHERS {
             devices.warnings.push(format!(
                 "--device {}: its owner is nobody in the user namespace, and others may not use it; \
@@ -150,6 +152,7 @@ pub(super) fn devices(options: &Options, dev: &Path) -> Result<Devices, SpecErro
         if options.wants_user_namespace() && request.host != device.path {
             devices.bound.push((request.host.clone(), device.path));
         } else {
+            devices.nodes.retain(|node| node.path != device.path);
             devices.nodes.push(device);
         }
     }

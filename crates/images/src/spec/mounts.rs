@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use lxcri_core::oci::{IdMapping, Mount};
 use lxcri_core::suggest;
-use lxcri_linux::beneath::Root;
+use lxcri_linux::beneath::{Root, normal};
 use lxcri_linux::mount::KNOWN_OPTIONS;
 use rustix::fs::OFlags;
 
 use super::error::SpecError;
 use super::options::{MountKind, MountRequest, Options};
-use super::path::{depth, destination, normal};
+use super::path::{depth, destination};
 use crate::document::Config;
 
 /// The most mounts of one container. Each costs a descriptor while it is made.

@@ -2,25 +2,12 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use lxcri_linux::beneath::normal;
+
 use super::error::shown;
 
 /// Longest path the kernel takes, in bytes with the NUL (`PATH_MAX`).
 const MAX_PATH: usize = 4096;
-
-/// The path from `/`, without `.`, `..` and doubled slashes; `..` above the root is the root.
-pub(super) fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => normal.push(name),
-            Component::ParentDir => {
-                normal.pop();
-            }
-            _ => {}
-        }
-    }
-    normal
-}
 
 /// A place to mount something: absolute, not the root, and a path at all.
 pub(super) fn destination(text: &str) -> Result<PathBuf, String> {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use lxcri_core::oci::{Capabilities, Process, User};
+use lxcri_linux::beneath::normal;
 
 use super::accounts::Identity;
 use super::error::SpecError;
 use super::options::{Options, Variable};
-use super::path::normal;
 use crate::document::Config;
 
 /// Where programs are looked for when nobody says so (Docker's default).

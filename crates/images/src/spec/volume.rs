@@ -3,16 +3,17 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use lxcri_core::oci::IdMapping;
 use lxcri_linux::beneath::Root;
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use lxcri_linux::namespace::IdRange;
+use lxcri_linux::tree::{self, Rules, TreeError};
+use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::content::{self, copy_directory};
 use super::error::SpecError;
 
 /// Whose files the volume's are on disk.
@@ -44,10 +45,12 @@ pub(super) fn fill(
         };
         remove(&unfinished)?;
         std::fs::create_dir(&unfinished).map_err(SpecError::io("make directory", &unfinished))?;
-        if let Err(error) = copy(&source, &unfinished, owners) {
+        let target = File::open(&unfinished).map_err(SpecError::io("open", &unfinished))?;
+        if let Err(TreeError { path, source, .. }) = copy(&source, &target, owners) {
             // What failed is what the user hears of.
             let _: Result<(), SpecError> = remove(&unfinished);
-            return Err(SpecError::io("copy to the volume what the image has at", place)(error));
+            let path = place.join(path);
+            return Err(SpecError::io("copy to the volume what the image has at", &path)(source));
         }
         std::fs::rename(&unfinished, &whole).map_err(SpecError::io("rename", &unfinished))?;
     }
@@ -73,10 +76,18 @@ fn open_source(root: &Root, place: &Path) -> Result<Option<OwnedFd>, SpecError> 
     }
 }
 
-fn copy(source: &OwnedFd, target: &Path, owners: Owners) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let target = rustix::fs::open(target, flags, Mode::empty())?;
-    copy_directory(source, &target, owners.shift)
+fn copy(source: &OwnedFd, target: &File, owners: Owners) -> Result<(), TreeError> {
+    let shift = owners
+        .shift
+        .map(|map| [IdRange { inside: map.host_id, outside: map.container_id, size: map.size }]);
+    let rules = Rules {
+        shift: shift.as_ref().map(<[IdRange; 1]>::as_slice),
+        // An id that the container does not have is nobody's inside, before and after.
+        lenient: true,
+        // They would be the host's.
+        without_devices: true,
+    };
+    tree::copy(source, target, rules).map(drop)
 }
 
 /// Moves every entry into the volume, and what the directory itself has. What is there already
@@ -91,7 +102,7 @@ fn move_in(from: &Path, volume: &Path) -> io::Result<()> {
         }
     }
     let (from, to) = (File::open(from)?, File::open(volume)?);
-    content::copy_attributes(&OwnedFd::from(from), &OwnedFd::from(to), None)
+    tree::copy_attributes(from.as_fd(), to.as_fd()).map_err(|error| error.source)
 }
 
 /// A volume that was just made belongs to the container's root; one that somebody gave away stays.
@@ -114,12 +125,12 @@ fn exists(path: &Path) -> Result<bool, SpecError> {
     std::fs::exists(path).map_err(SpecError::io("find", path))
 }
 
-/// Removes a directory with all that is in it; following no link (CVE-2022-21658).
+/// Removes a directory beside the volume, with all that is in it.
 fn remove(path: &Path) -> Result<(), SpecError> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(SpecError::io("remove", path)),
-    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let opened = File::open(parent).map_err(SpecError::io("open", parent))?;
+    tree::remove(opened, name)
+        .map_err(|error| SpecError::io("remove", &parent.join(&error.path))(error.source))
 }
 
 #[cfg(test)]

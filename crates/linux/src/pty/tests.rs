@@ -68,13 +68,13 @@ fn raw_mode_is_restored() {
     let before = modes();
     assert!(before.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
     {
-        let _raw = RawMode::enter(&pty.peer).unwrap();
+        let _raw = RawMode::enter(pty.peer.as_fd()).unwrap();
         assert!(!modes().intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
         File::from(pty.master.try_clone().unwrap()).write_all(b"\x03").unwrap();
         assert_eq!(text(&pty.peer), "\x03", "control-c is a byte like any other");
     }
     assert_eq!(modes(), before);
-    assert!(RawMode::enter(&File::open("/dev/null").unwrap()).is_err());
+    assert!(RawMode::enter(File::open("/dev/null").unwrap().as_fd()).is_err());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::TreeError;
+use super::{Rules, TreeError};
 use crate::namespace::IdRange;
 
 /// Longest list of names and longest value (linux/limits.h, `XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
@@ -43,7 +43,7 @@ impl File<'_> {
 pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), TreeError> {
     let name = Path::new(".");
     let stat = rustix::fs::fstat(from).map_err(|errno| TreeError::new("look at", name, errno))?;
-    apply(File { directory: from, name }, File { directory: to, name }, &stat, None)
+    apply(File { directory: from, name }, File { directory: to, name }, &stat, Rules::default())
         .map_err(|(what, errno)| TreeError::new(what, name, errno))
 }
 
@@ -53,14 +53,15 @@ pub(super) fn apply(
     from: File<'_>,
     to: File<'_>,
     stat: &Stat,
-    shift: Option<&[IdRange]>,
+    rules: Rules<'_>,
 ) -> Result<(), (&'static str, Errno)> {
-    let uid = shifted(shift, stat.st_uid).ok_or(("map the owner of", Errno::OVERFLOW))?;
-    let gid = shifted(shift, stat.st_gid).ok_or(("map the group of", Errno::OVERFLOW))?;
+    let brought = |id| shifted(rules.shift, id).or(rules.lenient.then_some(id));
+    let uid = brought(stat.st_uid).ok_or(("map the owner of", Errno::OVERFLOW))?;
+    let gid = brought(stat.st_gid).ok_or(("map the group of", Errno::OVERFLOW))?;
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     rustix::fs::chownat(to.directory, to.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|errno| ("set the owner of", errno))?;
-    copy_xattrs(from, to, shift)?;
+    copy_xattrs(from, to, rules)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         // Never a link: the file is one that we have just made.
         let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
@@ -81,7 +82,7 @@ pub(super) fn apply(
 fn copy_xattrs(
     from: File<'_>,
     to: File<'_>,
-    shift: Option<&[IdRange]>,
+    rules: Rules<'_>,
 ) -> Result<(), (&'static str, Errno)> {
     let read = |errno| ("read the extended attributes of", errno);
     let source = from.path().map_err(read)?;
@@ -101,12 +102,17 @@ fn copy_xattrs(
         let mut value = vec![0_u8; XATTR_MAX];
         let length = lgetxattr(source.as_c_str(), name, value.as_mut_slice()).map_err(read)?;
         value.truncate(length);
-        if let Some(ranges) = shift {
-            value = shift_value(name.to_bytes(), value, ranges)
-                .ok_or(("map the extended attributes of", Errno::OVERFLOW))?;
+        if let Some(ranges) = rules.shift {
+            value = match shift_value(name.to_bytes(), value, ranges) {
+                Some(value) => value,
+                None if rules.lenient => continue,
+                None => return Err(("map the extended attributes of", Errno::OVERFLOW)),
+            };
         }
-        lsetxattr(target.as_c_str(), name, &value, XattrFlags::empty())
-            .map_err(|errno| ("set the extended attributes of", errno))?;
+        match lsetxattr(target.as_c_str(), name, &value, XattrFlags::empty()) {
+            Err(Errno::NOTSUP) if rules.lenient => {}
+            other => other.map_err(|errno| ("set the extended attributes of", errno))?,
+        }
     }
     Ok(())
 }

@@ -26,23 +26,33 @@ pub struct Copied {
     pub written: u64,
 }
 
+/// How a tree is copied. The default copies everything as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules<'a> {
+    /// Maps owners, also those in access control lists and file capabilities, from `inside` to
+    /// `outside`.
+    pub shift: Option<&'a [IdRange]>,
+    /// What the copy cannot have is no error: an owner that `shift` does not map stays as it is
+    /// (EOVERFLOW otherwise), and an extended attribute with such an id, or that the filesystem there
+    /// does not keep, is left out (EOPNOTSUPP otherwise).
+    pub lenient: bool,
+    /// Leaves out devices and sockets.
+    pub without_devices: bool,
+}
+
 /// Copies everything in the directory `source` into the empty directory `target`, and gives that its
-/// attributes: hard links, holes, devices, owners (mapped by `shift` where given), modes, extended
-/// attributes, times. No mount below `source` is entered, no link followed.
+/// attributes: hard links, holes, devices, owners, modes, extended attributes, times. No mount below
+/// `source` is entered, no link followed.
 ///
 /// # Errors
-/// [`TreeError`]; EOVERFLOW for an owner that `shift` does not map, ENAMETOOLONG for a path of more
-/// than 4095 bytes. What was copied until then stays.
-pub fn copy(
-    source: impl AsFd,
-    target: impl AsFd,
-    shift: Option<&[IdRange]>,
-) -> Result<Copied, TreeError> {
+/// [`TreeError`]; EOVERFLOW as [`Rules`] say, ENAMETOOLONG for a path of more than 4095 bytes. What was
+/// copied until then stays.
+pub fn copy(source: impl AsFd, target: impl AsFd, rules: Rules<'_>) -> Result<Copied, TreeError> {
     let (source, target) = (source.as_fd(), target.as_fd());
     let mut copying = Copying {
         source,
         target,
-        shift,
+        rules,
         links: HashMap::new(),
         reflinks: true,
         copied: Copied::default(),
@@ -71,7 +81,7 @@ fn below(directory: &Path, name: impl AsRef<Path>) -> PathBuf {
 struct Copying<'a> {
     source: BorrowedFd<'a>,
     target: BorrowedFd<'a>,
-    shift: Option<&'a [IdRange]>,
+    rules: Rules<'a>,
     /// Where the first link of an inode went.
     links: HashMap<(u64, u64), PathBuf>,
     reflinks: bool,
@@ -104,10 +114,10 @@ impl Copying<'_> {
             let made = self
                 .entry(files, &path)
                 .map_err(|(what, source)| TreeError::new(what, &below(&path, name), source))?;
-            if made == FileType::Directory {
+            if made == Some(FileType::Directory) {
                 directories.push(name.to_owned());
             }
-            self.copied.entries += 1;
+            self.copied.entries += u64::from(made.is_some());
         }
         Ok(Frame { path, directories })
     }
@@ -122,14 +132,15 @@ impl Copying<'_> {
         let stat = rustix::fs::fstat(&from).map_err(error("look at"))?;
         let [from, to] =
             [&from, &to].map(|fd| File { directory: fd.as_fd(), name: Path::new(".") });
-        apply(from, to, &stat, self.shift).map_err(|(what, errno)| error(what)(errno))
+        apply(from, to, &stat, self.rules).map_err(|(what, errno)| error(what)(errno))
     }
 
+    /// Copies what is no directory, and makes what is one. None where the rules leave it out.
     fn entry(
         &mut self,
         [from, to]: [File<'_>; 2],
         parent: &Path,
-    ) -> Result<FileType, (&'static str, io::Error)> {
+    ) -> Result<Option<FileType>, (&'static str, io::Error)> {
         let io = |what| move |errno: Errno| (what, io::Error::from(errno));
         let stat = rustix::fs::statat(from.directory, from.name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(io("look at"))?;
@@ -137,14 +148,18 @@ impl Copying<'_> {
         if kind == FileType::Directory {
             rustix::fs::mkdirat(to.directory, to.name, Mode::from_raw_mode(0o700))
                 .map_err(io("make"))?;
-            return Ok(kind);
+            return Ok(Some(kind));
+        }
+        let is_plain = matches!(kind, FileType::RegularFile | FileType::Symlink | FileType::Fifo);
+        if self.rules.without_devices && !is_plain {
+            return Ok(None);
         }
         if stat.st_nlink > 1 {
             let identity = (stat.st_dev, stat.st_ino);
             if let Some(first) = self.links.get(&identity) {
                 rustix::fs::linkat(self.target, first, to.directory, to.name, AtFlags::empty())
                     .map_err(io("link"))?;
-                return Ok(kind);
+                return Ok(Some(kind));
             }
             self.links.insert(identity, below(parent, from.name));
         }
@@ -162,8 +177,8 @@ impl Copying<'_> {
                     .map_err(io("make"))?;
             }
         }
-        apply(from, to, &stat, self.shift).map_err(|(what, errno)| (what, errno.into()))?;
-        Ok(kind)
+        apply(from, to, &stat, self.rules).map_err(|(what, errno)| (what, errno.into()))?;
+        Ok(Some(kind))
     }
 
     fn regular(
@@ -281,7 +296,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         shell(dir.path(), MAKE);
         let (from, to) = both(dir.path());
-        let copied = copy(&from, &to, None).unwrap();
+        let copied = copy(&from, &to, Rules::default()).unwrap();
         assert_eq!(copied.entries, 13);
         let [from, to] = ["from", "to"].map(|name| shell(&dir.path().join(name), SHOW));
         assert_eq!(from, to);
@@ -299,7 +314,8 @@ mod tests {
         shell(dir.path(), MAKE);
         let (from, to) = both(dir.path());
         let ranges = [IdRange { inside: 0, outside: 100_000, size: 1000 }];
-        copy(&from, &to, Some(&ranges)).unwrap();
+        let rules = Rules { shift: Some(&ranges), ..Rules::default() };
+        copy(&from, &to, rules).unwrap();
         let owners = shell(dir.path(), "stat -c %u:%g to to/a/one to/a/dangling to/null");
         assert_eq!(owners, "100000:100000\n100007:100008\n100009:100010\n100000:100000\n");
         let lists = shell(dir.path(), "getfacl -n to/a/b/file to/a/b 2>/dev/null");
@@ -308,9 +324,22 @@ mod tests {
         assert!(capability.contains("[rootid=100000]"), "{capability}");
         shell(dir.path(), "chown 1000 from/sparse; rm -r to; mkdir to");
         let (from, to) = both(dir.path());
-        let error = copy(&from, &to, Some(&ranges)).unwrap_err();
+        let error = copy(&from, &to, rules).unwrap_err();
         assert_eq!(error.path, Path::new("sparse"));
         assert_eq!(error.source.raw_os_error(), Some(libc::EOVERFLOW));
+        shell(
+            dir.path(),
+            "rm -r to; mkdir to; setfacl -m u:1000:r from/a/one; python3 -c 'import socket as s; s.socket(s.AF_UNIX).bind(\"from/socket\")'",
+        );
+        let (from, to) = both(dir.path());
+        let rules = Rules { lenient: true, without_devices: true, ..rules };
+        assert_eq!(copy(&from, &to, rules).unwrap().entries, 11);
+        let owners =
+            shell(dir.path(), "stat -c %u:%g to/sparse to/a/one; getfacl -nc to/a/one; ls to");
+        assert_eq!(
+            owners,
+            "1000:100000\n100007:100008\nuser::rw-\ngroup::r--\nother::r--\n\na\nfifo\nnew\nline\nnot-utf8-\u{fffd}\nsparse\nsticky\n"
+        );
     }
 
     #[test]
@@ -318,7 +347,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         shell(dir.path(), "mkdir -p from/a to; mount -t tmpfs t from/a; echo secret >from/a/file");
         let (from, to) = both(dir.path());
-        let error = copy(&from, &to, None).unwrap_err();
+        let error = copy(&from, &to, Rules::default()).unwrap_err();
         shell(dir.path(), "umount from/a");
         assert_eq!(error.source.raw_os_error(), Some(libc::EXDEV));
     }

@@ -2,9 +2,10 @@
 //! container (CVE-2019-16884).
 
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use lxcri_core::oci::Mount;
+use lxcri_linux::beneath::normal;
 use rustix::fs::{PROC_SUPER_MAGIC, fstatfs};
 
 use crate::error::{NativeError, step};
@@ -23,21 +24,6 @@ const REPLACEABLE: &[&str] = &[
     "/proc/sys/kernel/ns_last_pid",
     "/proc/uptime",
 ];
-
-/// The path without `.`, `..` and doubled slashes, from `/`.
-pub(super) fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => normal.push(name),
-            Component::ParentDir => {
-                normal.pop();
-            }
-            _ => {}
-        }
-    }
-    normal
-}
 
 /// Judges a destination by its name. On /proc itself only procfs may be mounted; whether a bind
 /// mount is one shows when its source is open ([`check_source`]).

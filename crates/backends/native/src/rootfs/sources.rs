@@ -6,7 +6,7 @@ use std::path::Path;
 
 use lxcri_core::backend::Create;
 use lxcri_core::oci::{Linux, Mount, Spec};
-use lxcri_linux::beneath::Root;
+use lxcri_linux::beneath::{self, Root};
 use lxcri_linux::cgroup::Cgroup;
 use lxcri_linux::mount::{self, Bind, Options, Propagation};
 
@@ -50,7 +50,7 @@ pub(crate) enum Source {
 impl Plan<'_> {
     /// A bind mount at /dev is the host's (or somebody's) whole /dev: nothing is added to it.
     pub(super) fn makes_devices(&self) -> bool {
-        let is_dev = |mount: &&Mount| proc_guard::normal(&mount.destination) == Path::new("/dev");
+        let is_dev = |mount: &&Mount| beneath::normal(&mount.destination) == Path::new("/dev");
         let last = self.spec.mounts.iter().rev().find(is_dev);
         !last.is_some_and(|mount| is_bind(mount, &options_of(mount)))
     }
@@ -75,7 +75,7 @@ pub(crate) fn check(create: &Create<'_>) -> Result<(), NativeError> {
         if mount.destination.as_os_str().is_empty() {
             return Err(wrong(".destination", "is empty".to_owned()));
         }
-        if proc_guard::normal(&mount.destination) == Path::new("/") {
+        if beneath::normal(&mount.destination) == Path::new("/") {
             return Err(wrong(
                 ".destination",
                 "is the root itself, which root.path names".to_owned(),

@@ -8,8 +8,9 @@ use lxcri_core::Error;
 use lxcri_core::id::ContainerId;
 use lxcri_core::oci::IdMapping;
 use lxcri_core::runtime::{CreateOptions, Runtime};
-use lxcri_images::container::{self, Making};
-use lxcri_images::reference::Source;
+use lxcri_images::container::{Claim, Making, Ready, Standing};
+use lxcri_images::document::Descriptor;
+use lxcri_images::progress::Progress;
 use lxcri_images::spec::Options;
 use lxcri_images::store::{Hold, Image};
 
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
     /// Name for the container, and the program's words
-    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(hide = true, trailing_var_arg = true)]
     words: Vec<String>,
 }
 
@@ -89,14 +90,17 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     }
     let (image, _) = args.asked.split(&[])?;
     let runtime = program.runtime()?;
-    let container = ImageContainer::of(id(name)?, &args.asked, image, words, program, &runtime)?;
+    let container =
+        ImageContainer::of(Some(given(name)?), &args.asked, image, words, program, &runtime)?;
+    let image = container.bring(&args.asked)?;
+    let (options, claim) = container.make(image, &args.asked, program)?;
     let options = CreateOptions {
         pid_file: args.pid_file.clone(),
         console_socket: args.console_socket.clone(),
-        ..container.make(&args.asked, program)?
+        ..options
     };
     if let Err(error) = runtime.create(options) {
-        container.remove();
+        container.clear(claim);
         return Err(error.into());
     }
     Ok(ExitCode::SUCCESS)
@@ -124,17 +128,14 @@ impl<'p> ImageContainer<'p> {
         program: &'p Program,
         runtime: &Runtime<'_>,
     ) -> Result<Self, Failure> {
-        let id = match &asked.form.way.name {
-            Some(name) => id(name)?,
-            None => made_up(image)?,
-        };
+        let id = asked.form.way.name.as_deref().map(given).transpose()?;
         Self::of(id, asked, image, words, program, runtime)
     }
 
     /// Works everything out that can be wrong before anything is made or fetched. The backend may
     /// execute this program anew here.
     fn of(
-        id: ContainerId,
+        id: Option<ContainerId>,
         asked: &Asked,
         image: &str,
         words: &[String],
@@ -143,6 +144,13 @@ impl<'p> ImageContainer<'p> {
     ) -> Result<Self, Failure> {
         let images = Images::new(program)?;
         let wanted = images.wanted(image)?;
+        let id = id.map_or_else(|| made_up(wanted.word()), Ok)?;
+        if let Some(path) = asked.form.way.cidfile.as_deref().filter(|path| path.exists()) {
+            let path = path.display();
+            return Err(Failure::new(format!(
+                "--cidfile {path}: is there, and another container's"
+            )));
+        }
         let options = asked.form.options(words, &|name| std::env::var_os(name))?;
         let bundle = images.library.containers().join(id.as_str()).join("bundle");
         let room = runtime.enter(&id, &bundle, program.options.backend.as_deref())?;
@@ -170,17 +178,28 @@ impl<'p> ImageContainer<'p> {
         self.options.terminal
     }
 
-    /// Brings the image where it is missing, and makes root filesystem and bundle.
-    pub(crate) fn make(&self, asked: &Asked, program: &Program) -> Result<CreateOptions, Failure> {
-        let way = &asked.form.way;
-        let hold = self.images.hold(&self.wanted.source)?;
+    /// Brings the image where it is missing, and unpacks it. Whatever ends the program meanwhile
+    /// leaves nothing of the container.
+    pub(crate) fn bring(&self, asked: &Asked) -> Result<Ready, Failure> {
+        let hold = self.images.hold(&self.wanted)?;
         let progress = progress::listener(asked.quiet);
-        let image = self.image(&hold, asked, progress.as_ref())?;
+        let manifest = self.manifest(&hold, asked, progress.as_ref())?;
+        Ok(self.images.library.ready(hold, &manifest, progress.as_ref())?)
+    }
+
+    /// Makes root filesystem and bundle. The claim is to be held until the backend has made the
+    /// container.
+    pub(crate) fn make(
+        &self,
+        image: Ready,
+        asked: &Asked,
+        program: &Program,
+    ) -> Result<(CreateOptions, Claim<'_>), Failure> {
+        let way = &asked.form.way;
         let current = std::env::current_dir().map_err(Failure::of("working directory"))?;
         let making = Making {
             id: &self.id,
             name: &self.text,
-            image: &image,
             options: &self.options,
             mapping: mapping(program)?,
             idmapped_mounts: self.idmapped_mounts,
@@ -188,17 +207,17 @@ impl<'p> ImageContainer<'p> {
             state_root: &self.state_root,
             working_directory: &current,
         };
-        let made = self.images.library.make_container(&hold, &making, progress.as_ref())?;
+        let (made, claim) = self.images.library.make_container(image, &making)?;
         for warning in &made.warnings {
             log::warn!("{}: {warning}", self.id);
         }
         if let Some(path) = &way.cidfile
             && let Err(failure) = write_id(path, &self.id)
         {
-            self.remove();
+            self.clear(claim);
             return Err(failure);
         }
-        Ok(CreateOptions {
+        let options = CreateOptions {
             id: self.id.clone(),
             bundle: made.bundle,
             pid_file: None,
@@ -208,44 +227,62 @@ impl<'p> ImageContainer<'p> {
             no_pivot: false,
             no_new_keyring: false,
             backend: Some(self.backend.to_owned()),
-        })
+        };
+        Ok((options, claim))
     }
 
-    /// The image in the store, as `--pull` wants it.
-    fn image(
+    /// The image's manifest in the store, as `--pull` wants it.
+    fn manifest(
         &self,
         hold: &Hold,
         asked: &Asked,
-        progress: &dyn lxcri_images::progress::Progress,
-    ) -> Result<Image, Failure> {
+        progress: &dyn Progress,
+    ) -> Result<Descriptor, Failure> {
         let way = &asked.form.way;
         let platform = platform(way.platform.as_ref());
-        let is_remote = matches!(self.wanted.source, Source::Registry(_) | Source::Short(_));
-        if is_remote && way.pull != Pull::Always {
+        let (is_id, is_remote) = (self.wanted.source.is_none(), self.wanted.is_remote());
+        if way.pull == Pull::Always && !is_remote {
+            return Err(Failure::new(format!("--pull: {} is no name in a registry", self.text)));
+        }
+        if is_id || (is_remote && way.pull != Pull::Always) {
             match self.images.find(&self.text) {
                 // Of another platform it is not the one that is wanted.
-                Ok(image) if runs_on(&image, way.platform.as_ref()) => return Ok(image),
-                Err(failure) if way.pull == Pull::Never => return Err(failure),
-                _ if way.pull == Pull::Never => {
+                Ok(image) if runs_on(&image, way.platform.as_ref()) => {
+                    self.warn_of_platform(&image);
+                    return Ok(image.manifest);
+                }
+                Err(failure) if is_id || way.pull == Pull::Never => return Err(failure),
+                _ if is_id || way.pull == Pull::Never => {
                     return Err(Failure::new(format!("{}: not here for {platform}", self.text)));
                 }
                 _ => {}
             }
         }
-        let (brought, _) = self.images.bring(hold, &self.wanted, &platform, progress)?;
-        Ok(hold.store().resolve(&brought.manifest.digest.to_string())?)
+        Ok(self.images.bring(hold, &self.wanted, None, &platform, progress)?.manifest)
+    }
+
+    /// An image of another platform may have been pulled on purpose, but that is easily forgotten.
+    fn warn_of_platform(&self, image: &Image) {
+        let host = platform(None);
+        if let Ok(contents) = &image.contents
+            && host.rank(&contents.platform).is_none()
+        {
+            log::warn!("{}: is for {}, and this is {host}", self.text, contents.platform);
+        }
     }
 
     /// Clears away what was made. The failure that led here is what the user hears of.
-    pub(crate) fn remove(&self) {
-        if let Err(error) = container::remove(&self.images.library, &self.id, &self.state_root) {
+    pub(crate) fn clear(&self, claim: Claim<'_>) {
+        if let Err(error) = claim.remove(&self.state_root) {
             log::warn!("{}: could not be removed: {}", self.id, lxcri_linux::chain(&error));
         }
     }
 
-    /// Clears away what was made.
-    pub(crate) fn remove_or_fail(&self) -> Result<(), Failure> {
-        container::remove(&self.images.library, &self.id, &self.state_root)?;
+    /// Removes a container that has ended, with its state, where nobody else has.
+    pub(crate) fn end(&self, standing: Standing<'_>, runtime: &Runtime<'_>) -> Result<(), Failure> {
+        let Some(claim) = standing.retake()? else { return Ok(()) };
+        runtime.delete(&self.id, true)?;
+        claim.remove(&self.state_root)?;
         Ok(())
     }
 }
@@ -266,15 +303,22 @@ fn mapping(program: &Program) -> Result<IdMapping, Failure> {
 }
 
 /// A name that nobody gave: the image's last word and six digits.
-fn made_up(image: &str) -> Result<ContainerId, Failure> {
+fn made_up(word: &str) -> Result<ContainerId, Failure> {
     let mut random = [0; 3];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
         .map_err(Failure::of("random numbers"))?;
     let [a, b, c] = random;
-    let last = image.rsplit(['/', ':']).find(|part| part.starts_with(char::is_alphabetic));
-    let word = last.unwrap_or("container").split(['.', '@', '_']).next().unwrap_or_default();
     let word: String = word.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
+    let word = if word.is_empty() { "container" } else { word.as_str() };
     id(&format!("{}-{a:02x}{b:02x}{c:02x}", word.to_ascii_lowercase()))
+}
+
+/// A name of the user's. Behind an option's place it would be taken for one.
+fn given(name: &str) -> Result<ContainerId, Failure> {
+    if name.starts_with('-') {
+        return Err(Failure::usage(format!("{name}: no name for a container")));
+    }
+    id(name)
 }
 
 /// `--cidfile`: a file that is there already is another container's.

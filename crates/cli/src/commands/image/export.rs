@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use lxcri_images::archive::{self, Item, export, export_to};
-use lxcri_images::store::Purpose;
+use lxcri_images::store::{Image, Purpose};
 
 use crate::failure::Failure;
 use crate::images::Images;
@@ -19,7 +19,9 @@ use crate::progress;
 #[command(after_help = "\
 Examples:
   proxmox-lxcri image export debian:13 --output debian.tar
-  proxmox-lxcri image export --format docker app:2 | docker load")]
+  proxmox-lxcri image export --format docker app:2 | docker load
+
+In the archive an image has the names that it was asked for by; none where that was an id.")]
 pub(crate) struct Args {
     /// Say nothing
     #[arg(short, long)]
@@ -50,8 +52,16 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let hold = images.store()?.hold(Purpose::Pull)?;
     let found: Vec<_> =
         args.images.iter().map(|text| images.find(text)).collect::<Result<_, _>>()?;
-    let items: Vec<_> =
-        found.iter().map(|image| Item { manifest: &image.manifest, names: &image.names }).collect();
+    let mut items: Vec<(&Image, Vec<String>)> = Vec::new();
+    for (text, image) in args.images.iter().zip(&found) {
+        let names = names(&images, text, image);
+        match items.iter_mut().find(|(other, _)| other.manifest.digest == image.manifest.digest) {
+            Some((_, all)) => all.extend(names),
+            None => items.push((image, names)),
+        }
+    }
+    let items = items.iter().map(|(image, names)| Item { manifest: &image.manifest, names });
+    let items: Vec<_> = items.collect();
     let format = match args.format {
         Format::Oci => archive::Format::Oci,
         Format::Docker => archive::Format::Docker,
@@ -68,4 +78,10 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The name by which an image was asked for; by an id none, as with `docker save`.
+fn names(images: &Images<'_>, text: &str, image: &Image) -> Vec<String> {
+    let name = images.store_name(text, image);
+    if image.names.contains(&name) { vec![name] } else { Vec::new() }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use lxcri_images::document::Platform;
-use lxcri_images::reference::{Reference, Source};
+use lxcri_images::reference::Name;
 
 use crate::failure::Failure;
 use crate::images::{Images, platform};
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     platform: Option<Platform>,
     /// Name for the image
     #[arg(long, value_name = "NAME")]
-    name: Option<Reference>,
+    name: Option<Name>,
     /// oci:DIR, oci-archive:FILE, docker-archive:FILE, dir:DIR or rootfs:FILE; `-` for standard
     /// input
     #[arg(value_name = "SOURCE")]
@@ -42,16 +42,15 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let images = Images::new(program)?;
     let progress = progress::listener(args.quiet);
     let wanted = images.wanted(&args.source)?;
-    if matches!(wanted.source, Source::Registry(_) | Source::Short(_)) {
+    if wanted.is_remote() || wanted.source.is_none() {
         return Err(Failure::new(format!("{}: neither an archive nor a directory", args.source))
             .hint("oci-archive:FILE, docker-archive:FILE, oci:DIR, dir:DIR and rootfs:FILE are")
             .hint("`proxmox-lxcri image pull` brings images from registries"));
     }
-    let hold = images.hold(&wanted.source)?;
+    let name = args.name.as_ref().map(|name| images.naming(name)).transpose()?;
+    let hold = images.hold(&wanted)?;
     let platform = platform(args.platform.as_ref());
-    let name = args.name.as_ref().map(Reference::tagged_or_latest);
-    let (brought, _) =
-        images.bring_as(&hold, &wanted, name.as_ref(), &platform, progress.as_ref())?;
+    let brought = images.bring(&hold, &wanted, name.as_ref(), &platform, progress.as_ref())?;
     images.sync()?;
     output::line(&brought.manifest.digest.to_string())?;
     Ok(ExitCode::SUCCESS)

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use lxcri_images::document::Platform;
-use lxcri_images::reference::Source;
 
 use crate::failure::Failure;
 use crate::images::{Images, platform};
@@ -38,13 +37,13 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let progress = progress::listener(args.quiet);
     for text in &args.images {
         let wanted = images.wanted(text)?;
-        if !matches!(wanted.source, Source::Registry(_) | Source::Short(_)) {
+        if !wanted.is_remote() {
             return Err(Failure::new(format!("{text}: not the name of an image in a registry"))
                 .hint("`proxmox-lxcri image import` reads archives and directories"));
         }
-        let hold = images.hold(&wanted.source)?;
+        let hold = images.hold(&wanted)?;
         let platform = platform(args.platform.as_ref());
-        let (brought, _) = images.bring(&hold, &wanted, &platform, progress.as_ref())?;
+        let brought = images.bring(&hold, &wanted, None, &platform, progress.as_ref())?;
         output::line(&brought.manifest.digest.to_string())?;
     }
     images.sync()?;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use lxcri_images::push::{Push, push};
-use lxcri_images::reference::Reference;
-use lxcri_images::store::Purpose;
+use lxcri_images::reference::{Name, Reference};
+use lxcri_images::store::{Image, Purpose};
 
 use crate::failure::Failure;
 use crate::images::Images;
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// An image that is here
     image: String,
     /// Its name in the registry [default: the same]
-    target: Option<Reference>,
+    target: Option<Name>,
 }
 
 /// Pushes. Prints the manifest's digest.
@@ -34,8 +34,8 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let hold = images.store()?.hold(Purpose::Pull)?;
     let image = images.find(&args.image)?;
     let target = match &args.target {
-        Some(target) => target.tagged_or_latest(),
-        None => args.image.parse::<Reference>()?.tagged_or_latest(),
+        Some(target) => images.naming(target)?,
+        None => own_name(&images.store_name(&args.image, &image), &image)?,
     };
     let client = images.client()?;
     let job = Push {
@@ -48,4 +48,17 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let digest = push(&hold, &image, &job, progress.as_ref())?;
     output::line(&digest.to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The name by which an image was found here.
+fn own_name(found: &str, image: &Image) -> Result<Reference, Failure> {
+    if image.names.iter().any(|name| name == found) {
+        return Ok(found.parse()?);
+    }
+    let mut failure =
+        Failure::usage(format!("{found}: an id does not say which registry to push to"));
+    for name in &image.names {
+        failure = failure.hint(format!("proxmox-lxcri image push {name}"));
+    }
+    Err(failure)
 }

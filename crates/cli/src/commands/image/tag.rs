@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use lxcri_images::reference::Reference;
+use lxcri_images::reference::Name;
 use lxcri_images::store::Purpose;
 
 use crate::failure::Failure;
@@ -19,17 +19,15 @@ pub(crate) struct Args {
     /// An image that is here
     image: String,
     /// Its new name; an image that has it loses it
-    name: Reference,
+    name: Name,
 }
 
 /// Names it.
 pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
-    if args.name.digest().is_some() {
-        return Err(Failure::new(format!("{}: a digest is no name to give", args.name)));
-    }
     let images = Images::new(program)?;
+    let name = images.naming(&args.name)?;
     let hold = images.store()?.hold(Purpose::Tag)?;
     let image = images.find(&args.image)?;
-    hold.tag(&args.name.tagged_or_latest().to_string(), &image.manifest)?;
+    hold.tag(&name.to_string(), &image.manifest)?;
     Ok(ExitCode::SUCCESS)
 }

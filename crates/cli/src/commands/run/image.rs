@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use lxcri_core::runtime::Runtime;
+use lxcri_core::backend::Container;
+use lxcri_core::runtime::{CreateOptions, Runtime};
 
-use super::{live, remove};
+use super::begin;
 use crate::commands::create::image::{Asked, ImageContainer};
 use crate::failure::Failure;
 use crate::foreground::Foreground;
@@ -36,7 +37,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     asked: Asked,
     /// The image and the program's words
-    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(hide = true, trailing_var_arg = true)]
     words: Vec<String>,
 }
 
@@ -45,13 +46,45 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
     let runtime = program.runtime()?;
     let (image, words) = args.asked.split(&args.words)?;
     let container = ImageContainer::enter(&args.asked, image, words, program, &runtime)?;
+    let image = container.bring(&args.asked)?;
+    // From here on signals are the container's.
     let foreground = Foreground::new(true)?;
-    let mut options = container.make(&args.asked, program)?;
-    if !args.asked.form.way.interactive
-        && let Err(failure) = close_input()
-    {
-        container.remove();
-        return Err(failure);
+    let (options, claim) = container.make(image, &args.asked, program)?;
+    let (created, console) = match create(&runtime, options, &container, args) {
+        Ok(created) => created,
+        Err(failure) => {
+            container.clear(claim);
+            return Err(named(failure));
+        }
+    };
+    let standing = claim.release();
+    let begun = begin(&runtime, &created, console.as_ref()).map_err(named);
+    // A container that has run keeps what it wrote, whatever becomes of us.
+    let goes = begun.is_err() || args.asked.form.way.rm;
+    let outcome = begun.and_then(|(target, relay)| foreground.wait(&target, relay));
+    if goes {
+        let ended = container.end(standing, &runtime);
+        match &outcome {
+            Ok(_) => ended?,
+            Err(_) => {
+                if let Err(failure) = ended {
+                    log::warn!("{}: could not be removed: {}", container.id(), failure.message());
+                }
+            }
+        }
+    }
+    outcome
+}
+
+/// Has the backend make the container, with a console where it wants one.
+fn create(
+    runtime: &Runtime<'_>,
+    mut options: CreateOptions,
+    container: &ImageContainer<'_>,
+    args: &Args,
+) -> Result<(Container, Option<Console>), Failure> {
+    if !args.asked.form.way.interactive {
+        close_input()?;
     }
     let mut console = None;
     if container.wants_terminal() {
@@ -59,21 +92,7 @@ pub(crate) fn run(args: &Args, program: &Program) -> Result<ExitCode, Failure> {
         console = Some(ours);
         options.console = Some(theirs);
     }
-    let created = match runtime.create(options) {
-        Ok(created) => created,
-        Err(error) => {
-            container.remove();
-            return Err(named(error.into()));
-        }
-    };
-    let outcome = live(&runtime, &created, &foreground, console.as_ref()).map_err(named);
-    if outcome.is_err() {
-        remove(&runtime, created.id(), None);
-        container.remove();
-    } else if args.asked.form.way.rm {
-        end(&runtime, &container)?;
-    }
-    outcome
+    Ok((runtime.create(options)?, console))
 }
 
 /// Without `--interactive` the program reads nothing, as with Docker. Not earlier: an image may come
@@ -82,12 +101,6 @@ fn close_input() -> Result<(), Failure> {
     let path = Path::new("/dev/null");
     let null = std::fs::File::open(path).map_err(Failure::io("open", path))?;
     rustix::stdio::dup2_stdin(null).map_err(Failure::of("close standard input"))
-}
-
-/// Removes a container that has ended.
-fn end(runtime: &Runtime<'_>, container: &ImageContainer<'_>) -> Result<(), Failure> {
-    runtime.delete(container.id(), true)?;
-    container.remove_or_fail()
 }
 
 /// Gives a failure the exit code that says what was wrong with the program. The texts are contract

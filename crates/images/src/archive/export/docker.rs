@@ -10,10 +10,11 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Item, Writer};
 use crate::archive::ArchiveError;
-use crate::archive::compression::{Compression, HEAD};
+use crate::archive::compression::HEAD;
 use crate::archive::docker::Saved;
 use crate::digest::{Digest, Hasher};
 use crate::document::Descriptor;
+use crate::layer::Compression;
 use crate::store::{Hold, StoreError};
 
 pub(super) fn write(writer: &mut Writer<'_>, items: &[Item<'_>]) -> Result<(), ArchiveError> {
@@ -86,10 +87,11 @@ fn plain(hold: &Hold, layer: &Descriptor) -> Result<Box<dyn Read + Send>, StoreE
     let failed = || StoreError::io("read", hold.store().directory());
     let mut head = [0; HEAD];
     let count = blob.read_at(&mut head, 0).map_err(failed())?;
-    let compression = Compression::of(&head[..count]).map_err(|name| StoreError::Damaged {
-        path: hold.store().directory().join("blobs").join(layer.digest.to_string()),
-        problem: format!("compressed with {name}"),
-    })?;
+    let compression =
+        Compression::by_magic(&head[..count]).map_err(|name| StoreError::Damaged {
+            path: hold.store().directory().join("blobs").join(layer.digest.to_string()),
+            problem: format!("compressed with {name}"),
+        })?;
     compression.decoder(blob).map_err(failed())
 }
 

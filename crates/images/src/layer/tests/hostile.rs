@@ -305,7 +305,7 @@ fn deep_paths() {
     }
     place.unpack(&archive.end()).unwrap();
     let directory = File::open(place.directory.path()).unwrap();
-    lxcri_linux::remove::remove_tree(directory, "target").unwrap();
+    lxcri_linux::tree::remove(directory, "target".as_ref()).unwrap();
     assert!(!place.target().exists());
 }
 

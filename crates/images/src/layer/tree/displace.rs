@@ -1,8 +1,10 @@
 //! What stands where an entry shall be.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 
-use lxcri_linux::remove::remove_tree;
+use lxcri_linux::tree;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
@@ -22,7 +24,8 @@ impl Tree<'_> {
             self.forget_opaque(path);
         }
         let parent = self.parent(directory)?;
-        remove_tree(&parent.fd, name).map_err(Problem::at("replace", path))?;
+        tree::remove(&parent.fd, OsStr::from_bytes(name))
+            .map_err(|error| Problem::io("replace", path, &error.source))?;
         if was_whiteout && by_directory {
             self.add_opaque(path)?;
         }

@@ -2,9 +2,11 @@
 //! lower layers, `.wh..wh..opq` for all that they have in its directory. Other names that begin with
 //! `.wh..wh.` are aufs' own and mean nothing to anybody else.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
-use lxcri_linux::remove::remove_tree;
+use lxcri_linux::tree;
 use rustix::fs::{AtFlags, Dir, FileType, Mode as Permissions, OFlags};
 use rustix::io::Errno;
 
@@ -86,7 +88,8 @@ impl Tree<'_> {
         self.directories.touch(true, directory, parent.as_fd())?;
         let Some(own) = &self.own else { return Ok(()) };
         if !own.has(parent.as_fd(), name) {
-            return remove_tree(&parent, name).map_err(Problem::at("delete", path));
+            return tree::remove(&parent, OsStr::from_bytes(name))
+                .map_err(|error| Problem::io("delete", path, &error.source));
         }
         match open_listing(parent.as_fd(), name) {
             Ok(listing) => clear_lower(own, &listing, path, 0).map(drop),

@@ -11,9 +11,10 @@ use lxcri_linux::tree;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
-use super::super::container::{make_directory, open_directory};
+use super::super::container::make_directory;
 use super::super::{IdRange, Place, Unavailable};
 use super::{Stack, UPPER, WORK, merge};
+use crate::directory_lock::open_directory;
 
 const SCRATCH: &str = ".probe";
 

@@ -1,5 +1,7 @@
 use std::os::unix::fs::{chown, lchown, symlink};
 
+use rustix::fs::Mode;
+
 use super::*;
 
 const MAPPING: IdMapping = IdMapping { container_id: 0, host_id: 100_000, size: 65_536 };
@@ -139,13 +141,17 @@ fn a_crash_leaves_no_half() {
 #[test]
 fn a_copy_that_fails_leaves_nothing() {
     let fixture = Fixture::new();
-    let mut deep = fixture.dir.path().join("rootfs/srv/data");
-    for _ in 0..250 {
-        deep.push("d");
-    }
-    std::fs::create_dir_all(&deep).unwrap();
-    let error = fixture.fill("/srv/data", MAPPED).unwrap_err();
-    assert!(error.ends_with("directories are nested too deep"), "{error}");
+    // What is mounted in an image's directory is not the image's.
+    let below = fixture.dir.path().join("rootfs/srv/data/sub");
+    let mount = |program: &str, words: &[&str]| {
+        let run = std::process::Command::new(program).args(words).arg(&below).status();
+        assert!(run.unwrap().success(), "{program}");
+    };
+    mount("mount", &["-t", "tmpfs", "none"]);
+    let filled = fixture.fill("/srv/data", MAPPED);
+    mount("umount", &[]);
+    let error = filled.unwrap_err();
+    assert!(error.contains("at /srv/data/sub: Invalid cross-device link"), "{error}");
     assert!(fixture.names("volumes/db").is_empty());
     assert_eq!(fixture.names("volumes"), ["db"]);
 }
