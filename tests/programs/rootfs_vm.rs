@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use lxcri_images::digest::Digest;
 use lxcri_images::layer::Layer;
-use lxcri_images::rootfs::{self, IdRange, Place as RootfsPlace, Request, RootfsError};
+use lxcri_images::rootfs::{self, IdRange, Place as RootfsPlace, Request};
 use lxcri_testkit::{Place, Room, Tier, Verdict, ensure};
 use lxcri_tests::registry::{self, Case};
 
@@ -158,27 +158,22 @@ fn stranger(room: &Room) -> Verdict {
         let provider = rootfs::choose("zfs", place, false)?;
         let id = "a".parse()?;
         rootfs::prepare(place, provider, request(room, "a", false)?)?;
+        let is_there =
+            || -> Verdict<bool> { Ok(datasets(room)?.iter().any(|name| name == "containers/a")) };
         // Another data root with the same dataset: the first one's container is not its own.
         let other = RootfsPlace { root: room.dir().join("other"), ..place.clone() };
         let made = rootfs::prepare(&other, provider, request(room, "a", false)?);
         ensure!(made.is_err(), "{made:?}");
         rootfs::remove(&other, &id)?;
-        ensure!(datasets(room)?.iter().any(|name| name == "containers/a"), "it is gone");
-        let get = "zfs get -H -o value proxmox-lxcri:owner lxcri/images/containers/a";
-        let word = shell(room.dir(), get)?;
-        let set = |word: &str| {
-            shell(
-                room.dir(),
-                &format!("zfs set proxmox-lxcri:owner={word} lxcri/images/containers/a"),
-            )
-        };
-        set("somebody")?;
-        match rootfs::remove(place, &id) {
-            Err(RootfsError::Stranger { .. }) => {}
-            other => ensure!(false, "{other:?}"),
-        }
-        set(word.trim())?;
-        Ok(rootfs::remove(place, &id)?)
+        ensure!(is_there()?, "it went with another's");
+        rootfs::remove(place, &id)?;
+        ensure!(!is_there()?, "it stays");
+        // Somebody else's by the word that it carries.
+        rootfs::prepare(place, provider, request(room, "a", false)?)?;
+        shell(room.dir(), "zfs set proxmox-lxcri:owner=somebody lxcri/images/containers/a")?;
+        rootfs::remove(place, &id)?;
+        ensure!(is_there()?, "a stranger's is gone");
+        Ok(())
     })
 }
 

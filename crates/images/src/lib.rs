@@ -25,6 +25,7 @@ pub mod id_range;
 pub mod layer;
 pub mod library;
 mod parallel;
+mod passage;
 pub mod progress;
 pub mod pull;
 pub mod push;

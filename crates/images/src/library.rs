@@ -18,6 +18,7 @@ pub use bring::{Bring, BringError, Brought};
 pub use tidy::{Tidied, TidyError};
 
 use crate::layer::{CacheError, Layers, Limits, Workers};
+use crate::passage;
 use crate::rootfs;
 use crate::store::{Store, StoreError};
 
@@ -61,6 +62,7 @@ impl Library {
     /// # Errors
     /// The store's.
     pub fn store(&self) -> Result<Store, StoreError> {
+        passage::make_open(&self.root).map_err(StoreError::io("make", &self.root))?;
         Store::open(self.root.join("images"))
     }
 
@@ -69,7 +71,9 @@ impl Library {
     /// # Errors
     /// The kernel's.
     pub fn layers(&self) -> Result<Layers, CacheError> {
-        Layers::open(self.root.join("rootfs/layers"))
+        let rootfs = self.root.join("rootfs");
+        passage::make_open(&rootfs).map_err(CacheError::io("make", &rootfs))?;
+        Layers::open(rootfs.join("layers"))
     }
 
     /// `containers/`.

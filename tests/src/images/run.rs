@@ -2,7 +2,9 @@
 
 use std::fs;
 
+use lxcri_testkit::Executor;
 use lxcri_testkit::Room;
+use lxcri_testkit::Runtime;
 use lxcri_testkit::Verdict;
 use lxcri_testkit::ensure;
 use lxcri_testkit::ensure_eq;
@@ -11,6 +13,7 @@ use lxcri_testkit::image::Entry;
 use lxcri_testkit::image::Layer;
 use lxcri_testkit::image::busybox_image;
 use lxcri_testkit::process;
+use lxcri_testkit::skip;
 use lxcri_testkit::verdict::Context;
 use rustix::process::Signal;
 use serde_json::json;
@@ -20,7 +23,7 @@ use super::archive;
 use crate::registry::cases;
 
 cases!("images": says_hi, exit_codes, a_signal_ends_it, standard_input, flags, image_configuration,
-    create_start_delete, containers_share_layers, what_is_not_there);
+    create_start_delete, containers_share_layers, what_is_not_there, through_runc);
 
 /// From an empty store to the program's output, and nothing of the container stays.
 fn says_hi(room: &Room) -> Verdict {
@@ -235,4 +238,32 @@ fn what_is_not_there(room: &Room) -> Verdict {
     host.ensure_no_containers()?;
     ensure_eq!(host.images()?, Vec::<String>::new(), "images");
     Ok(())
+}
+
+/// Driven by the crun backend: runc mounts from inside of the user namespace, where the host's root is
+/// nobody. And other users of the host do not get to what belongs to the container.
+fn through_runc(room: &Room) -> Verdict {
+    let program = std::path::Path::new("/usr/sbin/runc");
+    if !program.exists() {
+        skip!("runc is not installed");
+    }
+    let dir = room.dir().join("runc");
+    fs::create_dir(&dir)?;
+    let runtime = Runtime::driving(program, Executor::OldRunc, &dir)?;
+    let driven = Room::new(runtime, room.view, &dir);
+    let host = Host::new(&driven, "host")?;
+    let image = archive(room, &busybox_image(Compression::Gzip)?)?;
+    let script =
+        "echo $(id -u) $(cat /proc/self/uid_map); echo kept >/data/file; cat /etc/hostname";
+    let words = [&image, "sh", "-c", script];
+    let flags = ["--hostname", "inside", "-v", "named:/data", "-v", "/own"];
+    let said = host.run(&[&flags[..], &words[..]].concat())?.ok()?.stdout;
+    ensure_eq!(said, "0 0 100000 65536\ninside\n", "in the container");
+    let volume = host.data().join("volumes/named");
+    ensure_eq!(fs::read_to_string(volume.join("file"))?, "kept\n", "in the volume");
+    let mut stranger = std::process::Command::new("setpriv");
+    stranger.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "cat"]);
+    let stranger = stranger.arg(volume.join("file")).output()?;
+    ensure!(!stranger.status.success(), "another user of the host reads a volume");
+    host.ensure_no_containers()
 }

@@ -1,8 +1,8 @@
 //! The right to make or remove a container: one process has it at a time.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use lxcri_core::id::ContainerId;
@@ -11,6 +11,7 @@ use lxcri_linux::step::Step as _;
 use super::{ContainerError, Record, Step};
 use crate::directory_lock::{Attempt, DirectoryLock, Released};
 use crate::library::Library;
+use crate::passage;
 
 /// A container's directory, locked. Who makes a container keeps it until the backend has made it,
 /// too: what has a root filesystem and no state yet is nothing that `delete` may clear away.
@@ -35,13 +36,13 @@ impl<'l> Claim<'l> {
 
     /// Makes the container's directory: this mkdir is what two of one name race for.
     pub(super) fn reserve(library: &'l Library, id: &ContainerId) -> Result<Self, ContainerError> {
-        let containers = library.containers();
-        let mut builder = DirBuilder::new();
-        // Backends open what is in there with the host's root.
-        builder.mode(0o700).recursive(true);
-        builder.create(&containers).map_err(ContainerError::io("make directory", &containers))?;
-        let directory = containers.join(id.as_str());
-        match builder.recursive(false).create(&directory) {
+        let directory = library.containers().join(id.as_str());
+        passage::make_open(&library.containers())
+            .map_err(ContainerError::io("make directory", &library.containers()))?;
+        let made = DirBuilder::new().mode(0o711).create(&directory);
+        match made
+            .and_then(|()| std::fs::set_permissions(&directory, Permissions::from_mode(0o711)))
+        {
             Ok(()) => Step::Directory.reached(),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(ContainerError::Exists { id: id.clone() });

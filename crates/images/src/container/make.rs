@@ -15,6 +15,7 @@ use crate::digest::Digest;
 use crate::document::{Descriptor, ImageConfig};
 use crate::layer::Layer;
 use crate::library::Library;
+use crate::passage;
 use crate::progress::Progress;
 use crate::rootfs::{self, IdRange};
 use crate::spec::{self, Machine, Options, Surroundings, VolumeRequest};
@@ -120,11 +121,11 @@ impl Library {
         let rootfs = self.rootfs(making, image.layers)?;
         Step::Rootfs.reached();
         let (bundle, files) = (directory.join("bundle"), directory.join("files"));
-        for path in [&bundle, &files] {
-            let mut builder = std::fs::DirBuilder::new();
-            let made = builder.mode(0o711).create(path);
-            made.map_err(ContainerError::io("make directory", path))?;
-        }
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&bundle);
+        made.map_err(ContainerError::io("make directory", &bundle))?;
+        let group = if making.options.wants_user_namespace() { making.mapping.host_id } else { 0 };
+        passage::make_guarded(&files, group)
+            .map_err(ContainerError::io("make directory", &files))?;
         let machine = Machine::here();
         let around = Surroundings {
             id: making.id.as_str(),
@@ -136,7 +137,7 @@ impl Library {
             machine: &machine,
         };
         let plan = spec::plan(&image.config, making.options, &around)?;
-        let prepared = plan.carry_out(&Volumes::new(self, directory).of_request())?;
+        let prepared = plan.carry_out(&Volumes::new(self, directory, making).of_request())?;
         Step::Files.reached();
         record.labels = prepared.labels;
         record.write(directory)?;
@@ -188,11 +189,14 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), Container
 struct Volumes {
     named: PathBuf,
     own: PathBuf,
+    /// Who passes through. Containers of all kinds share what is named.
+    group: u32,
 }
 
 impl Volumes {
-    fn new(library: &Library, directory: &Path) -> Self {
-        Self { named: library.volumes(), own: directory.join("volumes") }
+    fn new(library: &Library, directory: &Path, making: &Making<'_>) -> Self {
+        let group = making.mapping.host_id;
+        Self { named: library.volumes(), own: directory.join("volumes"), group }
     }
 
     /// The directory of a volume, made where it is missing. One without a name is the container's
@@ -200,23 +204,15 @@ impl Volumes {
     fn of_request(&self) -> impl Fn(&VolumeRequest<'_>) -> io::Result<PathBuf> {
         let next = std::cell::Cell::new(0_u32);
         move |request| {
-            let path = match request.name {
-                Some(name) => self.named.join(name),
-                None => {
-                    let number = next.replace(next.get() + 1);
-                    self.own.join(number.to_string())
-                }
+            let number = || next.replace(next.get() + 1).to_string();
+            let (parent, name) = match request.name {
+                Some(name) => (&self.named, name.to_owned()),
+                None => (&self.own, number()),
             };
-            make_guarded(path.parent())?;
-            std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path)?;
+            passage::make_guarded(parent, self.group)?;
+            let path = parent.join(name);
+            passage::make_open(&path)?;
             Ok(path)
         }
     }
-}
-
-/// Makes the directory of directories that belong to ids inside of containers. Nobody but root walks
-/// through: a program with set-user-id in there is not the host's (CVE-2021-41091).
-fn make_guarded(path: Option<&Path>) -> io::Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

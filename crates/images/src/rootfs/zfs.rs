@@ -98,7 +98,14 @@ impl Provider for Zfs {
         let Ok(record) = container.read_record() else { return Ok(()) };
         let Some(owner) = &record.dataset_owner else { return Ok(()) };
         let dataset = dataset_of(&recorded(container, &record)?, container.id())?;
-        destroy_own(&lxcri_zfs::Zfs::default(), &dataset, owner)
+        match destroy_own(&lxcri_zfs::Zfs::default(), &dataset, owner) {
+            // Then the name was taken before we came, and nothing of ours is there.
+            Err(error @ RootfsError::Stranger { .. }) => {
+                log::warn!("{error}");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn prune(&self, place: &Place, in_use: &BTreeSet<Digest>) -> Result<Vec<Digest>, RootfsError> {
