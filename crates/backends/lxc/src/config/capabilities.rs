@@ -26,7 +26,10 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
         let problem = format!("this kernel has no {name:?}");
         return Err(Problem::Ours { what: "the capabilities of lxcri-init", problem });
     }
-    let keep = bounding.union(own);
+    // Setting the clocks of a time namespace needs it.
+    let clocks = planner.inside.time_namespace.as_ref().and(capability::number("CAP_SYS_TIME"));
+    let clocks = clocks.map_or(Set::EMPTY, |bit| Set::from_bits(1 << bit));
+    let keep = bounding.union(own).union(clocks);
     let words: Vec<_> = keep.iter().map(lxc_name).collect();
     let value = if words.is_empty() { "none".to_owned() } else { words.join(" ") };
     planner.file.add(Group::Rights, "lxc.cap.keep", &value, "process.capabilities.bounding")

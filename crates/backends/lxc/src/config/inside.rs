@@ -1,8 +1,9 @@
 //! What lxcri-init applies inside, as plain data: everything that LXC cannot, or not exactly.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lxcri_core::oci::Hook;
+use lxcri_core::oci::{Hook, TimeOffset};
 use lxcri_linux::seccomp;
 use serde::{Deserialize, Serialize};
 
@@ -49,11 +50,14 @@ pub struct Inside {
     pub hostname: Option<String>,
     /// NIS domain name to set.
     pub domainname: Option<String>,
+    /// A time namespace to make for the user's process, with these offsets by clock; only where LXC
+    /// cannot express them.
+    pub time_namespace: Option<BTreeMap<String, TimeOffset>>,
     /// Kernel parameters to set.
     pub sysctls: Vec<Sysctl>,
     /// Filesystems to mount, in order, before anything below is done.
     pub mounts: Vec<NewMount>,
-    /// Attributes of mounts that LXC has made.
+    /// Attributes and propagation for mounts that are there, in order, after `mounts`.
     pub mount_attributes: Vec<MountAttributes>,
     /// Device nodes to make.
     pub devices: Vec<DeviceNode>,
@@ -65,7 +69,7 @@ pub struct Inside {
     pub masked_paths: Vec<PathBuf>,
     /// Whether to make the root file system read-only, after all mounts.
     pub readonly_root: bool,
-    /// Propagation to give the root mount: `rslave` and so on.
+    /// Propagation to give the root mount last of all: `rslave` and so on.
     pub root_propagation: Option<String>,
     /// `startContainer` hooks, run after `start`.
     pub start_container: Vec<Hook>,
@@ -119,13 +123,14 @@ pub struct NewMount {
     pub options: Vec<String>,
 }
 
-/// Attributes for a mount that is there already.
+/// Attributes and propagation for a mount that is there already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MountAttributes {
     /// Absolute path inside.
     pub destination: PathBuf,
-    /// Words of config.json that are attributes (`nosuid`, `rro`, …), in order.
+    /// Words of config.json that are attributes (`nosuid`, `rro`, …) or propagation (`rslave`, …),
+    /// in order.
     pub options: Vec<String>,
 }
 

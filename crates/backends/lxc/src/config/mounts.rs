@@ -5,10 +5,10 @@ mod entry;
 mod judge;
 mod place;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lxcri_core::oci::Mount;
-use lxcri_linux::mount::{Bind, IdMapped, Options};
+use lxcri_linux::mount::{Bind, IdMapped, Options, Propagation};
 
 pub(crate) use entry::Entry;
 pub(crate) use judge::normal;
@@ -38,6 +38,9 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
         let problem = format!("has {} mounts, the most is {MOUNTS_MAX}", mounts.len());
         return Err(Problem::field("mounts", problem));
     }
+    // What LXC makes shared is cut off again, before single mounts get what the bundle says.
+    let (destination, options) = (PathBuf::from("/"), vec!["rslave".to_owned()]);
+    planner.inside.mount_attributes.push(MountAttributes { destination, options });
     for (index, mount) in mounts.iter().enumerate() {
         let field = format!("mounts[{index}]");
         let Some(judged) = judge(planner, &field, mount)? else { continue };
@@ -73,7 +76,6 @@ fn bind(
     })?;
     let mut entry = Entry::bind(&source, &place.path, bind);
     entry.attributes(options.attributes());
-    entry.propagation(options.propagation());
     if options.id_mapped().is_some() {
         entry.word("idmap=container");
     }
@@ -81,13 +83,29 @@ fn bind(
         entry.word(if is_directory { "create=dir" } else { "create=file" });
     }
     planner.file.add(Group::Mounts, "lxc.mount.entry", &entry.line(field)?, field)?;
-    if options.id_mapped().is_none() && needs_attributes(options) {
-        let options = mount.options.iter().filter(|word| is_attribute(word)).cloned().collect();
-        let destination = place.path.clone();
-        planner.inside.mount_attributes.push(MountAttributes { destination, options });
-    }
+    // The path by which an idmapped mount goes through liblxc sets them all.
+    let attributes = options.id_mapped().is_none() && needs_attributes(options);
+    attributes_inside(planner, mount, options, &place.path, attributes);
     planner.placed.push(Placed::bind(place.path));
     Ok(())
+}
+
+/// Notes what lxcri-init has to set: attributes where LXC leaves them out, and always the propagation,
+/// because LXC makes every mount shared when all are there.
+fn attributes_inside(
+    planner: &mut Planner<'_>,
+    mount: &Mount,
+    options: &Options,
+    destination: &Path,
+    attributes: bool,
+) {
+    let is_ours =
+        |word: &&String| attributes && is_attribute(word) || Propagation::parse(word).is_some();
+    let words: Vec<_> = mount.options.iter().filter(is_ours).cloned().collect();
+    if attributes || options.propagation().is_some() {
+        let destination = destination.to_owned();
+        planner.inside.mount_attributes.push(MountAttributes { destination, options: words });
+    }
 }
 
 /// liblxc remounts a bind mount only to make it read-only, or for what its source has already.
@@ -148,12 +166,12 @@ fn new(
     }
     let mut entry = Entry::new_filesystem(&inside.source, &place.path, &kind);
     entry.attributes(options.attributes());
-    entry.propagation(options.propagation());
     entry.data(options, &kind);
     if place.may_make {
         entry.word("create=dir");
     }
     planner.file.add(Group::Mounts, "lxc.mount.entry", &entry.line(field)?, field)?;
+    attributes_inside(planner, mount, options, &place.path, false);
     // LXC's shows the pid namespace of lxcri-init. It stays below: without one the kernel lets a
     // user namespace mount no other.
     if kind == "proc" && planner.how.init.nested_pid_namespace {

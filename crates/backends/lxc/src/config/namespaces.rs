@@ -13,7 +13,7 @@ use super::problem::{Problem, Result};
 use super::text;
 
 /// Nanoseconds of a second.
-const NANOS: i64 = 1_000_000_000;
+const NANOS: u32 = 1_000_000_000;
 
 /// The namespaces of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -116,9 +116,13 @@ fn lxc_name(kind: NamespaceKind) -> &'static str {
 }
 
 pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
+    time(planner)?;
     let namespaces = planner.namespaces.clone();
+    let by_init = |kind: NamespaceKind| {
+        kind == NamespaceKind::Time && planner.inside.time_namespace.is_some()
+    };
     let in_order = NamespaceKind::ALL.into_iter().filter(|kind| namespaces.is_new(*kind));
-    let names: Vec<_> = in_order.map(lxc_name).collect();
+    let names: Vec<_> = in_order.filter(|kind| !by_init(*kind)).map(lxc_name).collect();
     let file = &mut planner.file;
     file.add(Group::Namespaces, "lxc.namespace.clone", &names.join(" "), "linux.namespaces")?;
     for (kind, joined) in &namespaces.joined {
@@ -127,7 +131,14 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
         let key = format!("lxc.namespace.share.{}", lxc_name(*kind));
         file.add(Group::Namespaces, &key, path, &field)?;
     }
+    Ok(())
+}
+
+/// Offsets of a new time namespace. liblxc takes whole seconds or a part of one, not both; then
+/// lxcri-init makes the namespace.
+fn time(planner: &mut Planner<'_>) -> Result<()> {
     let offsets = planner.linux.time_offsets.clone();
+    let mut keys = Vec::new();
     for (clock, offset) in &offsets {
         let field = format!("linux.timeOffsets.{clock}");
         let key = match clock.as_str() {
@@ -140,17 +151,24 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
                 ));
             }
         };
-        let value = nanoseconds(offset).map_err(|problem| Problem::field(&field, problem))?;
-        planner.file.add(Group::Namespaces, key, &value, &field)?;
+        check_offset(offset).map_err(|problem| Problem::field(&field, problem))?;
+        let value = match (offset.secs, offset.nanosecs) {
+            (secs, 0) => format!("{secs}s"),
+            (_, nanosecs) => format!("{nanosecs}ns"),
+        };
+        keys.push((key, value, field));
     }
-    Ok(())
+    if offsets.values().any(|offset| offset.secs != 0 && offset.nanosecs != 0) {
+        planner.inside.time_namespace = Some(offsets);
+        return Ok(());
+    }
+    let mut keys = keys.iter();
+    keys.try_for_each(|(key, value, field)| planner.file.add(Group::Namespaces, key, value, field))
 }
 
-/// liblxc takes one number with one unit.
-fn nanoseconds(offset: &TimeOffset) -> std::result::Result<String, &'static str> {
-    let whole = offset.secs.checked_mul(NANOS);
-    match whole.and_then(|whole| whole.checked_add(i64::from(offset.nanosecs))) {
-        Some(all) => Ok(format!("{all}ns")),
-        None => Err("is more nanoseconds than LXC can count"),
+fn check_offset(offset: &TimeOffset) -> std::result::Result<(), &'static str> {
+    if offset.nanosecs >= NANOS {
+        return Err("nanosecs is a whole second or more");
     }
+    Ok(())
 }

@@ -75,7 +75,7 @@ fn full() -> Value {
             "namespaces": [{ "type": "mount" }, { "type": "pid" }, { "type": "user" },
                 { "type": "network", "path": "/run/netns/x" }, { "type": "uts" }, { "type": "ipc" },
                 { "type": "time" }, { "type": "cgroup" }],
-            "timeOffsets": { "boottime": { "secs": 7, "nanosecs": 5 } },
+            "timeOffsets": { "boottime": { "secs": 7 } },
             "sysctl": { "net.ipv4.ip_forward": "1", "net.ipv4.conf.a/b.rp_filter": "0" },
             "cgroupsPath": "/pods/box",
             "devices": [{ "type": "c", "path": "/dev/fuse", "major": 10, "minor": 229 }],
@@ -121,7 +121,8 @@ fn the_whole_file() {
     assert_eq!(inside.domainname.as_deref(), Some("example"));
     assert_eq!(inside.capabilities.bounding, ["CAP_CHOWN", "CAP_KILL"]);
     assert_eq!(inside.sysctls[0].key, "net.ipv4.conf.a/b.rp_filter");
-    assert_eq!(inside.mount_attributes[0].options, ["nodev"]);
+    let words: Vec<_> = inside.mount_attributes.iter().map(|m| m.options.join(",")).collect();
+    assert_eq!(words, ["rslave", "rslave", "nodev"]);
     assert_eq!(inside.mounts[0].kind, "proc");
     assert!(inside.readonly_root && inside.devices.is_empty() && inside.device_links);
     let text = serde_json::to_string(&inside).unwrap();
@@ -204,6 +205,26 @@ fn what_this_host_lacks_is_refused_by_name() {
 }
 
 #[test]
+fn offsets_that_lxc_cannot_express() {
+    let mut document = full();
+    document["linux"]["timeOffsets"] = json!({ "boottime": { "secs": -7, "nanosecs": 5 } });
+    let plan = planned(&document, &host(), &how()).unwrap();
+    assert_eq!(plan.inside.time_namespace.unwrap()["boottime"].nanosecs, 5);
+    let has = |text: &str| plan.config.contains(text);
+    assert!(!has("lxc.time") && !has(" time") && has("sys_time"), "{}", plan.config);
+    for (offset, line) in [(json!({ "secs": -7 }), "-7s"), (json!({ "nanosecs": 5 }), "5ns")] {
+        document["linux"]["timeOffsets"]["boottime"] = offset;
+        let plan = planned(&document, &host(), &how()).unwrap();
+        assert!(
+            plan.config.contains(&format!("lxc.time.offset.boot = {line}\n")),
+            "{}",
+            plan.config
+        );
+        assert_eq!(plan.inside.time_namespace, None);
+    }
+}
+
+#[test]
 fn contradictions() {
     let with = |pointer: &str, value: Value| {
         let mut document = full();
@@ -222,7 +243,10 @@ fn contradictions() {
         (with("/linux/uidMappings/0/containerID", json!(5)), "needs id 0"),
         (with("/linux/uidMappings/0/size", json!(0)), "range 0 has size 0"),
         (with("/linux/timeOffsets", json!({ "x": { "secs": 1 } })), "unknown clock"),
-        (with("/linux/timeOffsets/boottime/secs", json!(i64::MAX)), "more nanoseconds"),
+        (
+            with("/linux/timeOffsets/boottime", json!({ "nanosecs": 1_000_000_000 })),
+            "a whole second",
+        ),
         (with("/linux/sysctl", json!({ "kernel.panic": "1" })), "whole machine"),
         (with("/linux/cgroupsPath", json!("/a/../b")), "has `..` in it"),
         (with("/linux/cgroupsPath", json!("//")), "names the root"),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use lxcri_linux::mount::{Attributes, Bind, Options, Propagation, PropagationKind};
+use lxcri_linux::mount::{Attributes, Bind, Options};
 
 use super::super::problem::{Problem, Result};
 use super::super::text;
@@ -63,18 +63,6 @@ impl Entry {
         let of =
             |(mask, bits, word): (u32, u32, &'static str)| (set & mask == bits).then_some(word);
         self.words.extend(ATTRIBUTES.into_iter().filter_map(of).map(str::to_owned));
-    }
-
-    /// Adds the propagation.
-    pub(crate) fn propagation(&mut self, propagation: Option<Propagation>) {
-        let Some(Propagation { kind, recursive }) = propagation else { return };
-        let name = match kind {
-            PropagationKind::Private => "private",
-            PropagationKind::Slave => "slave",
-            PropagationKind::Shared => "shared",
-            PropagationKind::Unbindable => "unbindable",
-        };
-        self.words.push(format!("{}{name}", if recursive { "r" } else { "" }));
     }
 
     /// Adds the filesystem's own options.
@@ -156,9 +144,8 @@ mod tests {
     fn lines() {
         let mut bind = Entry::bind("/a b".as_ref(), "/c\\d\te".as_ref(), Bind::Recursive);
         bind.attributes(options("nosuid,ro").attributes());
-        bind.propagation(options("rslave").propagation());
         bind.word("create=dir");
-        let wanted = r"/a\040b c\134d\011e none rbind,ro,nosuid,rslave,create=dir 0 0";
+        let wanted = r"/a\040b c\134d\011e none rbind,ro,nosuid,create=dir 0 0";
         assert_eq!(line(&bind).unwrap(), wanted);
 
         let mut tmpfs = Entry::new_filesystem("tmpfs", "/run".as_ref(), "tmpfs");
