@@ -245,6 +245,36 @@ fn namespaces_joined_by_path() {
     assert_eq!(shown, wanted, "{}", plan.config);
 }
 
+/// One that lets its members set groups, as those of pods do; LXC clears them.
+#[test]
+fn a_joined_user_namespace() {
+    if !can_run() {
+        return;
+    }
+    let mut holder =
+        std::process::Command::new("unshare").args(["-U", "sleep", "60"]).spawn().unwrap();
+    let link = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).unwrap();
+    let pid = holder.id().to_string();
+    while link(&pid) == link("self") {
+        std::thread::yield_now();
+    }
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{pid}/{map}"), "0 100000 65536").unwrap();
+    }
+    let container = Container::new();
+    std::os::unix::fs::chown(container.rootfs(), Some(100_000), Some(100_000)).unwrap();
+    let mut document = container.document();
+    let path = format!("/proc/{pid}/ns/user");
+    push(&mut document, "/linux/namespaces", json!({ "type": "user", "path": path }));
+    let plan = container.plan(&document, &container.how()).unwrap();
+    let shown = container.run("busybox readlink /proc/self/ns/user; cat /proc/self/uid_map");
+    let wanted = link(&pid).display().to_string();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let words: Vec<_> = shown.split_whitespace().collect();
+    assert_eq!(words, [wanted.as_str(), "0", "100000", "65536"], "{}", plan.config);
+}
+
 #[test]
 fn control_groups_are_mounted_inside() {
     if !can_run() {

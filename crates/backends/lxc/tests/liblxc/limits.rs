@@ -54,6 +54,28 @@ fn are_applied_on_this_host() {
     assert_eq!(differences(&plan, pid), Vec::<String>::new(), "{}", plan.config);
 }
 
+/// On a hybrid host a controller of the v2 tree is reached by a key of v1 alone.
+#[test]
+fn a_file_of_v2_on_a_hybrid_host() {
+    if !can_run() {
+        return;
+    }
+    let container = Container::new();
+    let host = container.host();
+    let tree = host.cgroups.v2.filter(|_| !host.cgroups.v1.is_empty());
+    let enabled = tree.map(|tree| fs::read_to_string(tree.mount.join("cgroup.subtree_control")));
+    if !enabled.is_some_and(|text| text.is_ok_and(|text| text.contains("hugetlb"))) {
+        eprintln!("skipped: this host has no hugetlb controller in a v2 tree beside v1");
+        return;
+    }
+    let mut document = container.document();
+    document["linux"]["resources"] = json!({ "unified": { "hugetlb.2MB.max": "2097152" } });
+    let plan = container.plan(&document, &container.how()).unwrap();
+    assert!(plan.config.contains("lxc.cgroup.hugetlb.2MB.max = 2097152"), "{}", plan.config);
+    let pid = container.start();
+    assert_eq!(differences(&plan, pid), Vec::<String>::new());
+}
+
 /// The path of the bundle, and the monitor elsewhere.
 #[test]
 fn the_cgroup_is_where_the_bundle_says() {
