@@ -81,9 +81,10 @@ fn rlimits(planner: &mut Planner<'_>, process: &Process) -> Result<()> {
         let name = kind.strip_prefix("RLIMIT_").unwrap_or(&kind).to_ascii_lowercase();
         let shown =
             if hard == rlimit::INFINITY { "unlimited".to_owned() } else { hard.to_string() };
-        // Only the ceiling, which nobody inside may raise; the soft limit is set exactly, later.
+        // One number is both limits: the ceiling, which nobody inside may raise. The soft limit is set
+        // exactly, later.
         let key = format!("lxc.prlimit.{name}");
-        planner.file.add(Group::Kernel, &key, &format!("{shown}:{shown}"), &field)?;
+        planner.file.add(Group::Kernel, &key, &shown, &field)?;
         planner.inside.rlimits.push(Rlimit { kind, soft, hard });
     }
     Ok(())

@@ -50,7 +50,7 @@ fn the_smallest_and_the_largest() {
     let bounding: Vec<_> = lxcri_linux::capability::NAMES.to_vec();
     document["process"]["capabilities"]["bounding"] = json!(bounding);
     document["hooks"] = json!({ "createContainer": [{ "path": "/bin/true" }] });
-    document["annotations"] = json!({ "io.proxmox-lxcri.lxc.signal.halt": "SIGTERM" });
+    document["annotations"] = json!({ "io.proxmox-lxcri.lxc.signal.halt": "15" });
     let linux = &mut document["linux"];
     for kind in ["user", "cgroup", "time"] {
         linux["namespaces"].as_array_mut().unwrap().push(json!({ "type": kind }));
