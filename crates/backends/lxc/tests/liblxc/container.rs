@@ -190,5 +190,14 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         let _ = self.tool("lxc-stop", &["-k"]).output();
+        // LXC removes the container's cgroup and leaves those above it.
+        let mounts = self.host().cgroups;
+        let mounts = mounts.v1.iter().map(|h| &h.mount).chain(mounts.v2.iter().map(|t| &t.mount));
+        for pod in mounts.map(|mount| mount.join(format!("{}-pod", self.name))) {
+            let begin = Instant::now();
+            while pod.exists() && fs::remove_dir(&pod).is_err() && begin.elapsed() < PATIENCE / 10 {
+                sleep(Duration::from_millis(20));
+            }
+        }
     }
 }
