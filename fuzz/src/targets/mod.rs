@@ -12,6 +12,7 @@ mod image_archive;
 mod image_documents;
 mod image_reference;
 mod layer_tar;
+mod lxc_plan;
 mod mount_options;
 mod proc_cgroup;
 mod proc_stat;
@@ -56,6 +57,7 @@ pub const TARGETS: &[Target] = &[
     target("image_accounts", image_accounts::run),
     target("layer_tar", layer_tar::run),
     target("file_attributes", file_attributes::run),
+    target("lxc_plan", lxc_plan::run),
     target("mount_options", mount_options::run),
     target("proc_cgroup", proc_cgroup::run),
     target("proc_stat", proc_stat::run),
