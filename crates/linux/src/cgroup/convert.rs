@@ -11,7 +11,7 @@ const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 /// The curve runc (since 1.4, pull request 4785) and crun (since 1.23, issue 1721) use: a quadratic
 /// function of log2 that meets minimum, default and maximum of both scales. The linear one used
 /// before mapped the default of 1024 to 39 and so gave containers less than other processes.
-pub(crate) fn weight_of_shares(shares: u64) -> u64 {
+pub fn weight_of_shares(shares: u64) -> u64 {
     if shares <= *SHARES.start() {
         return 1;
     }
@@ -25,12 +25,15 @@ pub(crate) fn weight_of_shares(shares: u64) -> u64 {
 }
 
 /// `blkio.weight` (10 to 1000) as `io.weight` (1 to 10000), on a straight line as runc and crun do.
-pub(crate) fn io_weight(weight: u16) -> u64 {
+pub fn io_weight(weight: u16) -> u64 {
     1 + u64::from(weight.clamp(10, 1000) - 10) * 9999 / 990
 }
 
 /// Refuses shares that cgroup v1 would silently change to its smallest or largest.
-pub(super) fn check_shares(shares: u64) -> Result<()> {
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_shares(shares: u64) -> Result<()> {
     if SHARES.contains(&shares) {
         return Ok(());
     }
@@ -71,17 +74,17 @@ pub(crate) fn swap_max(swap: Option<i64>, limit: Option<i64>) -> Result<Option<S
 /// `pids.max`: as in runc since 1.4 (pull request 4949, after runtime-spec pull request 1279)
 /// a negative number means no limit and 0 is a real value, written as 1 because with both no
 /// process of the cgroup can fork.
-pub(crate) fn pids_max(limit: i64) -> String {
+pub fn pids_max(limit: i64) -> String {
     or_max(if limit == 0 { 1 } else { limit })
 }
 
 /// The value of a field for which 0 means "not set", as in runc.
-pub(crate) fn set(value: Option<i64>) -> Option<i64> {
+pub fn set(value: Option<i64>) -> Option<i64> {
     value.filter(|v| *v != 0)
 }
 
 /// As [`set`] for unsigned fields.
-pub(crate) fn set_unsigned(value: Option<u64>) -> Option<u64> {
+pub fn set_unsigned(value: Option<u64>) -> Option<u64> {
     value.filter(|v| *v != 0)
 }
 

@@ -14,7 +14,7 @@ mod apply_v2;
 mod block_io;
 mod bpf;
 mod controllers;
-pub(crate) mod convert;
+pub mod convert;
 mod create;
 mod current;
 mod device_bpf;

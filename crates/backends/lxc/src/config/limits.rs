@@ -3,7 +3,6 @@
 //! error where the key is for the other version.
 
 mod blkio;
-mod convert;
 mod cpu;
 mod memory;
 mod unified;
@@ -11,7 +10,7 @@ mod unified;
 use std::path::PathBuf;
 
 use lxcri_core::oci::Resources;
-use lxcri_linux::cgroup::LayoutKind;
+use lxcri_linux::cgroup::{LayoutKind, convert};
 
 use super::file::Group;
 use super::planner::Planner;

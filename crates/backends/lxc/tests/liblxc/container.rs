@@ -22,25 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the tools are here; says so where they are not.
-pub(crate) fn can_run() -> bool {
+/// Says so, past the test harness, where a test cannot run on this machine.
+pub(crate) fn skip(test: &str, reason: &str) {
+    let line = format!("SKIP lxc::{test}: {reason}");
+    std::io::Write::write_all(&mut std::io::stdout(), format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Whether the tools are here.
+pub(crate) fn can_run(test: &str) -> bool {
     let has = |program: &str| Path::new(program).exists();
     let can = has("/usr/bin/lxc-start") && has(BUSYBOX) && rustix::process::geteuid().is_root();
     if !can {
-        eprintln!("skipped: needs root, lxc-start and a static busybox");
-    }
-    can
-}
-
-/// Whether user namespaces can be used with LXC: where newuidmap is installed liblxc uses it even as
-/// root, and then root must own the range.
-pub(crate) fn can_map_ids() -> bool {
-    let owns =
-        |file: &str| fs::read_to_string(file).is_ok_and(|text| text.contains("root:100000:65536"));
-    let can =
-        !Path::new("/usr/bin/newuidmap").exists() || owns("/etc/subuid") && owns("/etc/subgid");
-    if !can {
-        eprintln!("skipped: /etc/subuid gives root no range");
+        skip(test, "needs root, lxc-start and a static busybox");
     }
     can
 }
@@ -141,6 +134,21 @@ impl Container {
         command
     }
 
+    /// `lxc-start`. Where newuidmap is installed liblxc uses it even as root, so that root must own the
+    /// ids of containers: here it does, whatever the machine says.
+    pub(crate) fn start_tool(&self, args: &[&str]) -> Command {
+        let owns = self.path("subids");
+        fs::write(&owns, "root:100000:65536\n").unwrap();
+        let script = "for file in /etc/subuid /etc/subgid; do
+                [ ! -e $file ] || mount --bind \"$0\" $file || exit
+            done; exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "--propagation", "slave", "sh", "-c", script]).arg(owns);
+        let start = self.tool("lxc-start", args);
+        command.arg(start.get_program()).args(start.get_args());
+        command
+    }
+
     /// Lets LXC read the configuration, and gives its answer for one key.
     pub(crate) fn ask(&self, key: &str) -> Output {
         self.tool("lxc-info", &["-c", key]).output().unwrap()
@@ -150,7 +158,7 @@ impl Container {
     pub(crate) fn run(&self, script: &str) -> String {
         self.write_init(&format!("exec >/out/text 2>&1\n{script}\n"));
         let log = self.path("log");
-        let mut command = self.tool("lxc-start", &["-F", "-l", "INFO", "-o"]);
+        let mut command = self.start_tool(&["-F", "-l", "INFO", "-o"]);
         let output = command.arg(&log).output().unwrap();
         let text = fs::read_to_string(self.rootfs().join("out/text"));
         text.unwrap_or_else(|error| {
@@ -171,7 +179,7 @@ impl Container {
     pub(crate) fn start(&self) -> u32 {
         self.write_init("while :; do sleep 1; done\n");
         let log = self.path("log");
-        let mut command = self.tool("lxc-start", &["-d", "-l", "INFO", "-o"]);
+        let mut command = self.start_tool(&["-d", "-l", "INFO", "-o"]);
         let status = command.arg(&log).status().unwrap();
         let log = fs::read_to_string(log).unwrap_or_default();
         assert!(status.success(), "{}\n{log}", self.config());

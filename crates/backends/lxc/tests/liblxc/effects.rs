@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use lxcri_backend_lxc::config::{How, Init};
 use serde_json::{Value, json};
 
-use crate::container::{Container, can_map_ids, can_run};
+use crate::container::{Container, can_run};
 
 fn push(document: &mut Value, list: &str, item: Value) {
     document.pointer_mut(list).unwrap().as_array_mut().unwrap().push(item);
@@ -15,7 +15,7 @@ fn push(document: &mut Value, list: &str, item: Value) {
 
 #[test]
 fn capabilities() {
-    if !can_run() {
+    if !can_run("effects::capabilities") {
         return;
     }
     let container = Container::new();
@@ -32,7 +32,7 @@ fn capabilities() {
 
 #[test]
 fn seccomp_with_arguments() {
-    if !can_run() {
+    if !can_run("effects::seccomp_with_arguments") {
         return;
     }
     let container = Container::new();
@@ -66,7 +66,7 @@ fn seccomp_with_arguments() {
 /// What Podman gives its containers goes through liblxc's reader, arguments and all.
 #[test]
 fn the_filter_of_podman() {
-    if !can_run() {
+    if !can_run("effects::the_filter_of_podman") {
         return;
     }
     let container = Container::new();
@@ -81,7 +81,7 @@ fn the_filter_of_podman() {
 
 #[test]
 fn mounts() {
-    if !can_run() {
+    if !can_run("effects::mounts") {
         return;
     }
     let container = Container::new();
@@ -126,7 +126,7 @@ fn mounts() {
 /// Why lxcri-init sets attributes of bind mounts: LXC leaves them out, unless they are read-only.
 #[test]
 fn attributes_that_lxc_leaves_out() {
-    if !can_run() {
+    if !can_run("effects::attributes_that_lxc_leaves_out") {
         return;
     }
     let container = Container::new();
@@ -146,7 +146,7 @@ fn attributes_that_lxc_leaves_out() {
 
 #[test]
 fn ids_and_an_idmapped_root() {
-    if !can_run() || !can_map_ids() {
+    if !can_run("effects::ids_and_an_idmapped_root") {
         return;
     }
     let container = Container::new();
@@ -184,7 +184,7 @@ fn ids_and_an_idmapped_root() {
 
 #[test]
 fn names_times_and_parameters() {
-    if !can_run() {
+    if !can_run("effects::names_times_and_parameters") {
         return;
     }
     let container = Container::new();
@@ -213,7 +213,7 @@ fn names_times_and_parameters() {
 
 #[test]
 fn namespaces_joined_by_path() {
-    if !can_run() {
+    if !can_run("effects::namespaces_joined_by_path") {
         return;
     }
     let mut holder = std::process::Command::new("unshare")
@@ -248,7 +248,7 @@ fn namespaces_joined_by_path() {
 /// One that lets its members set groups, as those of pods do; LXC clears them.
 #[test]
 fn a_joined_user_namespace() {
-    if !can_run() {
+    if !can_run("effects::a_joined_user_namespace") {
         return;
     }
     let mut holder =
@@ -277,7 +277,7 @@ fn a_joined_user_namespace() {
 
 #[test]
 fn control_groups_are_mounted_inside() {
-    if !can_run() {
+    if !can_run("effects::control_groups_are_mounted_inside") {
         return;
     }
     for (options, wanted) in [(json!(["ro"]), "ro,"), (json!(["rw"]), "rw,")] {

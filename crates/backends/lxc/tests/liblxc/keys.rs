@@ -3,7 +3,7 @@
 use lxcri_backend_lxc::config::{Address, By, How, Network, Problem, Veth};
 use serde_json::{Value, json};
 
-use crate::container::{Container, can_run};
+use crate::container::{Container, can_run, skip};
 
 /// Plans `document` and lets liblxc read the result; every key of the file must come back with a
 /// value, so that none was taken for something else.
@@ -34,7 +34,7 @@ fn base() -> Value {
 
 #[test]
 fn the_smallest_and_the_largest() {
-    if !can_run() {
+    if !can_run("keys::the_smallest_and_the_largest") {
         return;
     }
     is_read(&base(), |how| how);
@@ -71,7 +71,7 @@ fn the_smallest_and_the_largest() {
 
 #[test]
 fn networks() {
-    if !can_run() {
+    if !can_run("keys::networks") {
         return;
     }
     let veth = Veth {
@@ -107,7 +107,7 @@ fn networks() {
 /// A key that liblxc does not know makes it refuse the file: the tests above would see it.
 #[test]
 fn an_unknown_key_is_seen() {
-    if !can_run() {
+    if !can_run("keys::an_unknown_key_is_seen") {
         return;
     }
     let container = Container::new();
@@ -121,7 +121,11 @@ fn an_unknown_key_is_seen() {
 
 #[test]
 fn apparmor_without_apparmor() {
-    if !can_run() || lxcri_linux::security_module::apparmor_is_enabled() {
+    if !can_run("keys::apparmor_without_apparmor") {
+        return;
+    }
+    if lxcri_linux::security_module::apparmor_is_enabled() {
+        skip("keys::apparmor_without_apparmor", "this kernel has AppArmor");
         return;
     }
     let container = Container::new();

@@ -5,7 +5,7 @@ use std::fs;
 use lxcri_backend_lxc::config::Plan;
 use serde_json::json;
 
-use crate::container::{Container, can_run};
+use crate::container::{Container, can_run, skip};
 
 /// The entries that do not hold, with what the kernel shows.
 fn differences(plan: &Plan, pid: u32) -> Vec<String> {
@@ -21,7 +21,7 @@ fn differences(plan: &Plan, pid: u32) -> Vec<String> {
 
 #[test]
 fn are_applied_on_this_host() {
-    if !can_run() {
+    if !can_run("limits::are_applied_on_this_host") {
         return;
     }
     let container = Container::new();
@@ -47,7 +47,7 @@ fn are_applied_on_this_host() {
     document["linux"]["resources"] = resources;
     let plan = container.plan(&document, &container.how()).unwrap();
     if plan.read_back.is_empty() {
-        eprintln!("skipped: this host has no v1 controllers");
+        skip("limits::are_applied_on_this_host", "this host has no v1 controllers");
         return;
     }
     let pid = container.start();
@@ -57,7 +57,7 @@ fn are_applied_on_this_host() {
 /// On a hybrid host a controller of the v2 tree is reached by a key of v1 alone.
 #[test]
 fn a_file_of_v2_on_a_hybrid_host() {
-    if !can_run() {
+    if !can_run("limits::a_file_of_v2_on_a_hybrid_host") {
         return;
     }
     let container = Container::new();
@@ -65,7 +65,10 @@ fn a_file_of_v2_on_a_hybrid_host() {
     let tree = host.cgroups.v2.filter(|_| !host.cgroups.v1.is_empty());
     let enabled = tree.map(|tree| fs::read_to_string(tree.mount.join("cgroup.subtree_control")));
     if !enabled.is_some_and(|text| text.is_ok_and(|text| text.contains("hugetlb"))) {
-        eprintln!("skipped: this host has no hugetlb controller in a v2 tree beside v1");
+        skip(
+            "limits::a_file_of_v2_on_a_hybrid_host",
+            "this host has no hugetlb controller in a v2 tree beside v1",
+        );
         return;
     }
     let mut document = container.document();
@@ -79,7 +82,7 @@ fn a_file_of_v2_on_a_hybrid_host() {
 /// The path of the bundle, and the monitor elsewhere.
 #[test]
 fn the_cgroup_is_where_the_bundle_says() {
-    if !can_run() {
+    if !can_run("limits::the_cgroup_is_where_the_bundle_says") {
         return;
     }
     let container = Container::new();
@@ -90,7 +93,7 @@ fn the_cgroup_is_where_the_bundle_says() {
     let plan = match container.plan(&document, &container.how()) {
         Ok(plan) => plan,
         Err(error) => {
-            eprintln!("skipped: {error}");
+            skip("limits::the_cgroup_is_where_the_bundle_says", &error.to_string());
             return;
         }
     };
@@ -103,17 +106,20 @@ fn the_cgroup_is_where_the_bundle_says() {
 /// Why limits are read back: a key for the other version is no error to LXC.
 #[test]
 fn a_key_for_the_other_version_has_no_effect_and_is_noticed() {
-    if !can_run() {
+    if !can_run("limits::a_key_for_the_other_version_has_no_effect_and_is_noticed") {
         return;
     }
     let container = Container::new();
     let mut document = container.document();
     document["linux"]["resources"] = json!({ "pids": { "limit": 7 } });
-    let Ok(plan) = container.plan(&document, &container.how()) else { return };
-    if !plan.config.contains("lxc.cgroup.pids.max") {
-        eprintln!("skipped: this host has no pids controller on cgroup v1");
+    let plan = container.plan(&document, &container.how());
+    let Some(plan) = plan.ok().filter(|plan| plan.config.contains("lxc.cgroup.pids.max")) else {
+        skip(
+            "limits::a_key_for_the_other_version_has_no_effect_and_is_noticed",
+            "this host has no pids controller on cgroup v1",
+        );
         return;
-    }
+    };
     let wrong = plan.config.replace("lxc.cgroup.pids.max", "lxc.cgroup2.pids.max");
     fs::write(container.path("lxc").join(&container.name).join("config"), wrong).unwrap();
     let pid = container.start();

@@ -7,11 +7,15 @@ use lxcri_backend_lxc::config::{Host, OnDisk, V2Tree};
 use lxcri_linux::cgroup::LayoutKind;
 use serde_json::json;
 
-use crate::container::{Container, can_run};
+use crate::container::{Container, can_run, skip};
 
 #[test]
 fn devices_in_the_v2_view() {
-    if !can_run() || !std::path::Path::new("/dev/fuse").exists() {
+    if !can_run("views::devices_in_the_v2_view") {
+        return;
+    }
+    if !std::path::Path::new("/dev/fuse").exists() {
+        skip("views::devices_in_the_v2_view", "there is no /dev/fuse");
         return;
     }
     for is_allowed in [false, true] {

@@ -41,7 +41,7 @@ fn every_flag_arrives() {
         "--user app:web --group-add audio --workdir /srv --entrypoint /bin/x --env A=1 -e HERE \
          -e GONE --label a=b -l c --hostname db --network host --dns 192.0.2.1 \
          --add-host h:192.0.2.2 -v vol:/a --mount type=bind,src=/b,dst=/b --tmpfs /c:size=1m \
-         --shm-size 1m --read-only --device /dev/null:/dev/nil:r -m 64m --memory-swap -1 \
+         --read-only --device /dev/null:/dev/nil:r -m 64m --memory-swap -1 \
          --cpus 0.5 -c 7 --cpuset-cpus 0 --cpuset-mems 0 --pids-limit -1 --ulimit core=0 \
          --ulimit nofile=1 --ulimit core=1 --cap-add NET_ADMIN --cap-drop ALL \
          --security-opt no-new-privileges --security-opt seccomp=unconfined \
@@ -64,7 +64,8 @@ fn every_flag_arrives() {
     let places: Vec<_> = found.mounts.iter().map(|mount| mount.destination.as_str()).collect();
     assert_eq!(places, ["/a", "/b", "/c"]);
     assert!(matches!(found.mounts[2].kind, MountKind::Tmpfs { .. }));
-    assert_eq!((found.shm_size, found.read_only), (Some(1 << 20), true));
+    assert!(found.read_only);
+    assert_eq!(options("--shm-size 1m x").shm_size, Some(1 << 20));
     assert_eq!(found.devices[0].access, "r");
     let limits = Limits {
         memory: Some(64 << 20),
@@ -111,6 +112,16 @@ fn the_environment_file_comes_first() {
     let found = options(&format!("-e A=flag --env-file {} x", file.path().display()));
     let set = |name: &str, value: &str| Variable::Set(name.into(), value.into());
     assert_eq!(found.environment, [set("A", "file"), set("B", "file"), set("A", "flag")]);
+}
+
+/// Without a /dev/shm of the container's own its size would be passed over.
+#[test]
+fn a_size_of_nothing() {
+    for ipc in ["host", "none"] {
+        let command = parse(&format!("--shm-size 1m --ipc {ipc} image")).unwrap();
+        let error = command.form.options(&[], &|_| None).unwrap_err();
+        assert!(error.message().contains("--shm-size"), "{}", error.message());
+    }
 }
 
 /// What a later version brings is an error now, never passed over.

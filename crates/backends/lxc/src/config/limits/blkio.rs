@@ -1,13 +1,14 @@
 //! Block I/O: weights and rates (kernel: block/bfq-iosched.rst, cgroup-v1/blkio-controller.rst,
 //! cgroup-v2.rst "IO").
 
+use lxcri_linux::cgroup::convert::io_weight;
 use lxcri_linux::cgroup::{BlockIo, ThrottleDevice};
 
 use super::super::host::WeightFile;
 use super::super::planner::Planner;
 use super::super::problem::{Problem, Result};
 use super::super::read_back::Wanted;
-use super::{Limit, convert::io_weight};
+use super::Limit;
 
 /// The weights that v1 and config.json have; 0 means "not set".
 const WEIGHTS: std::ops::RangeInclusive<u16> = 10..=1000;

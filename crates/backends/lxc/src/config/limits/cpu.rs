@@ -1,12 +1,12 @@
 //! CPU time and CPU sets.
 
 use lxcri_linux::cgroup::Cpu;
+use lxcri_linux::cgroup::convert::{check_shares, set, set_unsigned, weight_of_shares};
 
 use super::super::planner::Planner;
 use super::super::problem::{Problem, Result};
 use super::super::read_back::Wanted;
 use super::Limit;
-use super::convert::{check_shares, set, set_unsigned, weight_of_shares};
 
 const SHARES: &str = "linux.resources.cpu.shares";
 const QUOTA: &str = "linux.resources.cpu.quota";
@@ -15,7 +15,7 @@ const PERIOD: &str = "linux.resources.cpu.period";
 pub(super) fn plan(planner: &mut Planner<'_>, cpu: &Cpu) -> Result<()> {
     refuse_others(planner, cpu);
     if let Some(shares) = set_unsigned(cpu.shares) {
-        check_shares(SHARES, shares)?;
+        check_shares(shares).map_err(|error| Problem::field(SHARES, error.to_string()))?;
         let Some(is_v1) = planner.is_v1(SHARES, "cpu") else { return Ok(()) };
         if is_v1 {
             add(planner, SHARES, "cpu.shares", shares.to_string())?;

@@ -1,11 +1,12 @@
 //! Memory.
 
 use lxcri_linux::cgroup::Memory;
+use lxcri_linux::cgroup::convert::set;
 
 use super::super::planner::Planner;
 use super::super::problem::{Problem, Result};
 use super::super::read_back::Wanted;
-use super::{Limit, convert::set};
+use super::Limit;
 
 const LIMIT: &str = "linux.resources.memory.limit";
 const RESERVATION: &str = "linux.resources.memory.reservation";
