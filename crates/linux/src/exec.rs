@@ -5,19 +5,14 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
-use rustix::thread::ThreadNameSpaceType;
-
-use crate::beneath::Root;
 use crate::cgroup::Cgroup;
 use crate::channel::{Channel, Message};
 use crate::clone::{Child, clone_by_way_of};
-use crate::mount;
-use crate::namespace::{self, Kind};
+use crate::door::{Door, DoorError};
 use crate::payload::{self, Payload};
-use crate::process::{self, PidFd, Process};
+use crate::process::{self, Process};
 use crate::procfs::Proc;
 use crate::step::Step as _;
-use crate::syscall::close_from_except;
 use crate::terminal::{self, Terminal};
 
 crate::steps! {
@@ -80,11 +75,13 @@ fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> ExecError {
     move |source| ExecError::Step { step, source: io::Error::other(source.to_string()) }
 }
 
-/// Everything that is opened from outside before joining, so that nothing is resolved inside.
-struct Door {
-    init: PidFd,
-    namespaces: ThreadNameSpaceType,
-    root: Root,
+impl From<DoorError> for ExecError {
+    fn from(error: DoorError) -> Self {
+        match error {
+            DoorError::NotRunning => Self::NotRunning,
+            DoorError::Step { step, source } => Self::Step { step, source },
+        }
+    }
 }
 
 /// Runs the payload next to `init`. Returns once the program was executed: its failure to start is
@@ -95,7 +92,7 @@ struct Door {
 /// CAP_SYS_PTRACE finds in it nothing but what the container has already (CVE-2016-9962).
 pub fn exec(request: &Request<'_>) -> Result<Child, ExecError> {
     process::hide().map_err(at("hide from the container"))?;
-    let door = open_door(request.init)?;
+    let door = Door::open(request.init)?;
     let cgroup = request.cgroup.map(|cgroup| cgroup.current_of(request.init.pid)).transpose();
     let cgroup = cgroup.map_err(at("find the container's cgroup"))?;
     let directory = match &cgroup {
@@ -144,19 +141,9 @@ pub fn exec(request: &Request<'_>) -> Result<Child, ExecError> {
 
 /// The process in between: joins everything and closes what is the host's.
 fn go_inside(door: &Door, request: &Request<'_>, keep: &[RawFd]) -> io::Result<()> {
-    // The log may be a file of the host's; its descriptor is closed below.
-    log::set_max_level(log::LevelFilter::Off);
-    if !door.namespaces.is_empty() {
-        rustix::thread::move_into_thread_name_spaces(door.init.as_fd(), door.namespaces)?;
-    }
-    mount::enter(&door.root).map_err(mount::MountError::into_io)?;
-    if door.namespaces.contains(ThreadNameSpaceType::USER) {
-        namespace::become_root()?;
-    }
     let console = request.terminal.as_ref().map(|terminal| terminal.console.as_raw_fd());
-    let keep: Vec<_> =
-        keep.iter().copied().chain(console).chain([door.root.as_fd().as_raw_fd()]).collect();
-    close_from_except(3 + request.payload.preserve_fds, &keep)?;
+    let keep: Vec<_> = keep.iter().copied().chain(console).collect();
+    door.go_inside(3 + request.payload.preserve_fds, &keep)?;
     Step::Inside.reached();
     Ok(())
 }
@@ -169,31 +156,6 @@ fn child_main(request: &Request<'_>, door: &Door, channel: &Channel) -> i32 {
     // The other end is gone only when our maker died: nobody is left to tell.
     let _ = channel.send(&Message::Failed(text));
     255
-}
-
-/// Opens what the container is made of while paths still mean the host's.
-fn open_door(init: Process) -> Result<Door, ExecError> {
-    let fd = init.open().map_err(at("open the container's init"))?.ok_or(ExecError::NotRunning)?;
-    let mut namespaces = ThreadNameSpaceType::empty();
-    for kind in Kind::ALL {
-        let ours = match kind.own() {
-            Ok(ours) => ours,
-            // This kernel is built without that kind.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(at("read our own namespaces")(error)),
-        };
-        let theirs = kind.of(init.pid).map_err(at("read the container's namespaces"))?;
-        if theirs != ours {
-            namespaces |= kind.join_flag();
-        }
-    }
-    let root = Root::open(std::path::Path::new(&format!("/proc/{}/root", init.pid)))
-        .map_err(at("open the container's root"))?;
-    // Read after the descriptor was opened: all of the above was about this very process.
-    if !init.is_alive() {
-        return Err(ExecError::NotRunning);
-    }
-    Ok(Door { init: fd, namespaces, root })
 }
 
 /// The parent's part: what the child may not or cannot do for itself.
@@ -217,7 +179,7 @@ fn run(
     rustix::process::setsid().map_err(|e| say("setsid")(e.into()))?;
     match &request.terminal {
         Some(terminal) => {
-            let slave = terminal.make(&door.root).map_err(|error| error.to_string())?;
+            let slave = terminal.make(door.root()).map_err(|error| error.to_string())?;
             terminal::adopt(&slave, request.payload.uid).map_err(|error| error.to_string())?;
         }
         None => payload::own_stdio(request.payload.uid).map_err(say("own the standard streams"))?,

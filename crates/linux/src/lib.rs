@@ -2,6 +2,7 @@
 //! containers' state, of configuration or of OCI beyond the shape of two documents (resources and
 //! seccomp profiles) that are the kernel's own features in JSON.
 
+mod bare_main;
 pub mod beneath;
 pub mod btrfs;
 pub mod capability;
@@ -9,6 +10,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod clone;
 pub mod confine;
+mod door;
 pub mod exec;
 pub mod filesystem_ids;
 pub mod json;
@@ -27,6 +29,7 @@ pub mod seccomp;
 pub mod security_module;
 pub mod signal;
 pub mod spawn;
+pub mod stand_in;
 pub mod step;
 mod syscall;
 pub mod sysctl;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -96,13 +96,17 @@ impl fmt::Display for Ended {
 }
 
 impl PidFd {
-    /// Takes over a descriptor that clone3(2) gave.
-    pub(crate) fn from_owned(fd: OwnedFd) -> Self {
+    /// Takes over a descriptor that clone3(2) or another process gave. One that is no pidfd answers
+    /// every call with an error.
+    pub fn from_owned(fd: OwnedFd) -> Self {
         Self(fd)
     }
 
     /// The pid in our pid namespace (proc_pid_fdinfo(5), `Pid:`).
-    pub(crate) fn pid(&self) -> io::Result<i32> {
+    ///
+    /// # Errors
+    /// Where the process is reaped, or not in our pid namespace, or the descriptor is no pidfd.
+    pub fn pid(&self) -> io::Result<i32> {
         let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.0.as_raw_fd()))?;
         let field = info.lines().find_map(|line| line.strip_prefix("Pid:"));
         let pid = field.and_then(|field| field.trim().parse().ok()).filter(|pid| *pid > 0);
@@ -178,6 +182,39 @@ fn raw_signal(number: i32) -> Option<Signal> {
     // SAFETY: a signal of another process is only sent, never installed here; the kernel checks
     // the number, and 1..=64 is its whole range.
     (1..=64).contains(&number).then(|| unsafe { Signal::from_raw_unchecked(number) })
+}
+
+/// Takes over a descriptor that this process was started with, by its number, and marks it
+/// close-on-exec. Once per number, before anything else is opened.
+///
+/// # Errors
+/// EBADF where it was started without.
+pub fn take_inherited(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: F_GETFD only reads a flag, also of a number that is not open.
+    if number < 0 || unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is open, and by the contract above nobody else in this process owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(fd)
+}
+
+/// Ends this process exactly as another one ended: with its exit code, or by the same signal, without
+/// a core dump. Not for PID 1 of a pid namespace, which its own signals do not reach
+/// (pid_namespaces(7)): it ends with 128 + signal.
+pub fn end_like(ended: Ended) -> ! {
+    if let Ended::Killed(number) = ended {
+        // Nothing can be done where one of these fails, but what follows.
+        let _ = hide();
+        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+        let _ = crate::syscall::reset_signals();
+        if let Some(signal) = raw_signal(number) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+        }
+    }
+    crate::clone::end(ended.code())
 }
 
 /// Orphans of our descendants become our children (`PR_SET_CHILD_SUBREAPER`, prctl(2)), so that
@@ -278,6 +315,25 @@ mod tests {
         assert_ne!(blocked(false), "SigBlk:\t0000000000000000\n");
         assert_eq!(blocked(true), "SigBlk:\t0000000000000000\n");
         drop(signals);
+    }
+
+    #[test]
+    fn one_ends_like_another() {
+        use std::os::unix::process::ExitStatusExt;
+        for ended in [Ended::Exited(0), Ended::Exited(7), Ended::Killed(9), Ended::Killed(11)] {
+            let status = crate::forked_child::run(|| end_like(ended)).status;
+            let wanted = match ended {
+                Ended::Exited(code) => code << 8,
+                Ended::Killed(signal) => signal,
+            };
+            assert_eq!(status.into_raw(), wanted, "{ended}: with no core dump");
+        }
+    }
+
+    #[test]
+    fn what_was_not_inherited_cannot_be_taken() {
+        assert!(take_inherited(-1).is_err());
+        assert!(take_inherited(1_000_000).is_err());
     }
 
     #[test]

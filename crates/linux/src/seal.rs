@@ -56,6 +56,19 @@ pub fn ensure_sealed() -> Result<(), SealError> {
     Err(at("execute the copy")(execute(&copy)))
 }
 
+/// Opens a program so that no container that it is executed in can write to its file: on a
+/// read-only clone of its mount, or as a sealed copy in memory.
+///
+/// # Errors
+/// [`SealError`], also where there is no such file.
+pub fn read_only(program: &std::path::Path) -> Result<OwnedFd, SealError> {
+    let file = rustix::fs::open(program, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| at("open the program")(errno.into()))?;
+    clone_read_only(&file)
+        .or_else(|_| copy_to_memory(&file))
+        .map_err(at("copy the program into memory"))
+}
+
 /// On a read-only mount, or a memfd that cannot be written any more.
 fn is_sealed(file: &OwnedFd) -> io::Result<bool> {
     let on_read_only_mount = rustix::fs::fstatvfs(file)?.f_flag.contains(StatVfsMountFlags::RDONLY);

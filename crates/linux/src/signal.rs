@@ -62,6 +62,8 @@ impl Signal {
     pub const KILL: Self = Self(libc::SIGKILL);
     /// SIGTERM.
     pub const TERM: Self = Self(libc::SIGTERM);
+    /// SIGWINCH.
+    pub const WINCH: Self = Self(libc::SIGWINCH);
 
     /// Reads a name with or without `SIG`, in capitals or not, a number, `RTMIN+n` or `RTMAX-n`.
     ///

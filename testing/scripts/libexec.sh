@@ -1,0 +1,33 @@
+#!/bin/bash
+# Builds the programs that proxmox-lxcri starts, into dist/libexec:
+#
+#   lxcri-init     static, as everything is here
+#   lxcri-liblxc   dynamic: it loads liblxc at run time, which a static program cannot do
+#
+# One cargo call builds for one target with one set of flags, so the dynamic program has a call and a
+# target directory of its own. RUSTFLAGS takes the place of all flags in .cargo/config.toml, which is
+# what turns crt-static off.
+#
+# `libexec.sh test` runs the tests that need a loaded liblxc.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=$(rustc -vV | sed -n 's/^host: //p')
+built=${CARGO_TARGET_DIR:-target}
+dynamic() {
+    RUSTFLAGS="-C target-feature=-crt-static -L native=/usr/lib/${target%%-*}-linux-gnu" \
+        CARGO_TARGET_DIR=$built/dynamic cargo "$@" --locked -p lxcri-liblxc
+}
+
+if [ "${1:-}" = test ]; then
+    dynamic test --bin lxcri-liblxc
+    exit
+fi
+cargo build --locked --release -p lxcri-init
+dynamic build --release
+mkdir -p dist/libexec
+install -m 755 "$built/$target/release/lxcri-init" dist/libexec/lxcri-init
+install -m 755 "$built/dynamic/$target/release/lxcri-liblxc" dist/libexec/lxcri-liblxc
+for program in lxcri-init lxcri-liblxc; do
+    echo "built dist/libexec/$program ($(stat -c %s dist/libexec/$program) bytes)"
+done
