@@ -10,6 +10,7 @@ pub mod crash_images;
 pub mod guests;
 pub mod handmade;
 pub mod images;
+pub mod lxc_parent;
 pub mod registry;
 pub mod summary;
 pub mod vm;

@@ -105,7 +105,18 @@ impl Line {
     /// # Errors
     /// EPIPE where nobody listens.
     pub fn send(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let (kind, body) = message.encode();
+        self.send_encoded(message.encode(), descriptors)
+    }
+
+    /// Sends one message that is encoded already.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_encoded(
+        &self,
+        (kind, body): (u8, Vec<u8>),
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         let length = u32::try_from(body.len()).map_err(io::Error::other)?;
         let mut bytes = vec![kind, 0, 0, 0];
         bytes.extend(length.to_le_bytes());

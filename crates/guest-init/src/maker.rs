@@ -117,7 +117,7 @@ impl Maker {
     ///
     /// # Errors
     /// [`MakerError`].
-    pub fn create(&self, task: Task, handed: &Handed<'_>) -> Result<Process, MakerError> {
+    pub fn create(&self, task: &Task, handed: &Handed<'_>) -> Result<Process, MakerError> {
         let mut descriptors = vec![handed.control];
         if let Some(stand_in) = handed.stand_in {
             descriptors.extend([stand_in.line.as_fd(), stand_in.child.fd.as_fd()]);
@@ -126,7 +126,7 @@ impl Maker {
             Streams::Given(streams) => descriptors.extend(streams),
             Streams::Console(console) => descriptors.push(*console),
         }
-        let sent = self.0.send(&Message::Task(Box::new(task)), &descriptors);
+        let sent = self.0.send_encoded(Message::encode_task(task), &descriptors);
         // Where it failed, PID 1 has said why, or is gone.
         let heard = self.0.receive().and_then(answer);
         let frame = match (sent, heard) {

@@ -39,10 +39,7 @@ impl Message {
         let kind = match self {
             Self::Begin => 1,
             Self::Ready => 2,
-            Self::Task(task) => {
-                task.encode(&mut writer);
-                3
-            }
+            Self::Task(task) => return Self::encode_task(task),
             Self::Created => 4,
             Self::Start => 5,
             Self::Started => 6,
@@ -65,6 +62,14 @@ impl Message {
             }
         };
         (kind, writer.into_bytes())
+    }
+
+    /// [`Self::Task`] of a task that stays the caller's.
+    #[must_use]
+    pub fn encode_task(task: &Task) -> (u8, Vec<u8>) {
+        let mut writer = Writer::default();
+        task.encode(&mut writer);
+        (3, writer.into_bytes())
     }
 
     /// Reads one back.
