@@ -14,6 +14,14 @@ cd "$(dirname "$0")/../.."
 
 target=$(rustc -vV | sed -n 's/^host: //p')
 built=${CARGO_TARGET_DIR:-target}
+# PID 1 is there once for every container: small is what counts. Its relocations packed, it stays
+# position-independent; and what is the same in two functions is kept once.
+small() {
+    RUSTFLAGS="-C target-feature=+crt-static -L native=/usr/lib/${target%%-*}-linux-gnu \
+        -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all" \
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_TARGET_DIR=$built/small \
+        cargo "$@" --locked -p lxcri-init
+}
 dynamic() {
     RUSTFLAGS="-C target-feature=-crt-static -L native=/usr/lib/${target%%-*}-linux-gnu" \
         CARGO_TARGET_DIR=$built/dynamic cargo "$@" --locked -p lxcri-liblxc
@@ -23,10 +31,10 @@ if [ "${1:-}" = test ]; then
     dynamic test --bin lxcri-liblxc
     exit
 fi
-cargo build --locked --release -p lxcri-init
+small build --release
 dynamic build --release
 mkdir -p dist/libexec
-install -m 755 "$built/$target/release/lxcri-init" dist/libexec/lxcri-init
+install -m 755 "$built/small/$target/release/lxcri-init" dist/libexec/lxcri-init
 install -m 755 "$built/dynamic/$target/release/lxcri-liblxc" dist/libexec/lxcri-liblxc
 for program in lxcri-init lxcri-liblxc; do
     echo "built dist/libexec/$program ($(stat -c %s dist/libexec/$program) bytes)"

@@ -12,6 +12,7 @@
 //! They speak in frames ([`line`]) that carry a [`message`], one of which is the [`task`].
 
 pub mod codec;
+mod dress;
 pub mod line;
 pub mod maker;
 pub mod message;

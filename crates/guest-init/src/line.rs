@@ -220,14 +220,12 @@ impl AsFd for Line {
     }
 }
 
-impl Frame {
-    /// Exactly so many descriptors.
-    ///
-    /// # Errors
-    /// [`LineError::Descriptors`].
-    pub fn exactly<const N: usize>(self) -> Result<[OwnedFd; N], LineError> {
-        self.descriptors.try_into().map_err(|_| LineError::Descriptors)
-    }
+/// Exactly so many descriptors.
+///
+/// # Errors
+/// [`LineError::Descriptors`].
+pub fn exactly<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], LineError> {
+    descriptors.try_into().map_err(|_| LineError::Descriptors)
 }
 
 /// Takes an answer apart: what a side that waits for one message makes of anything else.
@@ -262,7 +260,7 @@ mod tests {
         drop(ours);
         let first = theirs.receive().unwrap().unwrap();
         assert!(matches!(first.message, Message::Ready));
-        let [one, _two] = first.exactly().unwrap();
+        let [one, _two] = exactly(first.descriptors).unwrap();
         let flags = rustix::io::fcntl_getfd(&one).unwrap();
         assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
         let second = theirs.receive().unwrap().unwrap();
@@ -270,7 +268,7 @@ mod tests {
         let third = theirs.receive().unwrap().unwrap();
         let Message::Task(task) = &third.message else { panic!("{third:?}") };
         assert_eq!(format!("{task:?}"), text);
-        assert!(third.exactly::<2>().is_err());
+        assert!(exactly::<2>(third.descriptors).is_err());
         assert!(theirs.receive().unwrap().is_none());
     }
 

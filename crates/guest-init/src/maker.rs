@@ -5,8 +5,9 @@
 //! 1. a line for PID 1, which whoever starts the container hands to it ([`crate::pid1::MAKER`]);
 //! 2. [`Maker::ready`]: PID 1 says who it is;
 //! 3. [`StandIn::leave`]: a child of ours next to it;
-//! 4. [`Maker::create`]: PID 1 makes the user's process, which then waits;
-//! 5. limits of that process, from outside; its record; the pid file, with the stand-in's pid;
+//! 4. [`Maker::create`]: PID 1 makes the user's process; we mount inside what PID 1 may not, and set
+//!    limits that PID 1 could not; the process then becomes all that it shall be, and waits;
+//! 5. its record; the pid file, with the stand-in's pid;
 //! 6. our end. From here on [`start`] reaches PID 1 by its control socket.
 
 use std::ffi::CString;
@@ -20,11 +21,13 @@ use std::time::Duration;
 use lxcri_linux::cgroup::Cgroup;
 use lxcri_linux::clone::Child;
 use lxcri_linux::process::{PidFd, Process};
-use lxcri_linux::{pty, stand_in};
+use lxcri_linux::procfs::Proc;
+use lxcri_linux::{inside, pty, stand_in};
 use rustix::fs::{Mode, OFlags};
 
 use crate::STAND_IN;
-use crate::line::{Line, LineError, answer};
+use crate::dress::dress;
+use crate::line::{Frame, Line, LineError, answer, exactly};
 use crate::message::Message;
 use crate::task::Task;
 
@@ -61,6 +64,9 @@ pub enum MakerError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// What has to be done inside of the container.
+    #[error(transparent)]
+    Inside(#[from] inside::InsideError),
     /// No stand-in could be left.
     #[error(transparent)]
     StandIn(#[from] stand_in::StandInError),
@@ -109,11 +115,12 @@ impl Maker {
         let Message::Ready = frame.message else {
             return Err(MakerError::Init(LineError::Unexpected("that it is ready")));
         };
-        let [pidfd] = frame.exactly().map_err(MakerError::Init)?;
+        let [pidfd] = exactly(frame.descriptors).map_err(MakerError::Init)?;
         identify(pidfd, "init")
     }
 
-    /// Has PID 1 make the user's process, and says which that is.
+    /// Has PID 1 make the user's process, prepares its surroundings and its limits, and says which it
+    /// is. It then waits for [`start`].
     ///
     /// # Errors
     /// [`MakerError`].
@@ -127,18 +134,31 @@ impl Maker {
             Streams::Console(console) => descriptors.push(*console),
         }
         let sent = self.0.send_encoded(Message::encode_task(task), &descriptors);
-        // Where it failed, PID 1 has said why, or is gone.
-        let heard = self.0.receive().and_then(answer);
-        let frame = match (sent, heard) {
-            (_, Err(LineError::Failed(reason))) => return Err(MakerError::Process(reason)),
-            (Err(error), _) => return Err(MakerError::Init(error.into())),
-            (Ok(()), heard) => heard.map_err(MakerError::Init)?,
-        };
-        let Message::Created = frame.message else {
+        let Frame { message: Message::Born, descriptors } = self.hear(sent)? else {
             return Err(MakerError::Init(LineError::Unexpected("that the process was made")));
         };
-        let [pidfd] = frame.exactly().map_err(MakerError::Init)?;
-        identify(pidfd, "process")
+        let [pidfd] = exactly(descriptors).map_err(MakerError::Init)?;
+        let process = identify(pidfd, "process")?;
+        dress(process, task)?;
+        match self.hear(self.0.send(&Message::Dressed, &[]))?.message {
+            Message::Created => {}
+            _ => return Err(MakerError::Init(LineError::Unexpected("that the process is ready"))),
+        }
+        // Last: on its way there it needed more descriptors than its program may have.
+        let proc = Proc::open();
+        let proc = proc.map_err(|error| MakerError::Process(lxcri_linux::chain(&error)))?;
+        let limits = task.payload.prepare_from_parent(&proc, process.pid);
+        limits.map_err(|error| MakerError::Process(error.to_string()))?;
+        Ok(process)
+    }
+
+    /// The answer to what was sent. Where sending failed PID 1 has said why, or is gone.
+    fn hear(&self, sent: io::Result<()>) -> Result<Frame, MakerError> {
+        match (sent, self.0.receive().and_then(answer)) {
+            (_, Err(LineError::Failed(reason))) => Err(MakerError::Process(reason)),
+            (Err(error), _) => Err(MakerError::Init(error.into())),
+            (Ok(()), heard) => heard.map_err(MakerError::Init),
+        }
     }
 }
 

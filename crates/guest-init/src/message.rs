@@ -17,7 +17,12 @@ pub enum Message {
     Ready,
     /// The runtime to PID 1: what to run. Descriptors: see [`crate::maker::Handed`].
     Task(Box<Task>),
-    /// PID 1 to the runtime: the user's process exists and waits. Descriptor: that (a pidfd).
+    /// PID 1 to the runtime: the user's process exists, and waits to be dressed. Descriptor: that (a
+    /// pidfd).
+    Born,
+    /// The runtime to PID 1: the user's process may go on, up to its program.
+    Dressed,
+    /// PID 1 to the runtime: the user's process is what it shall be, and waits for `start`.
     Created,
     /// The runtime to PID 1, on a connection of its own: let the user's process run.
     Start,
@@ -41,6 +46,8 @@ impl Message {
             Self::Ready => 2,
             Self::Task(task) => return Self::encode_task(task),
             Self::Created => 4,
+            Self::Born => 10,
+            Self::Dressed => 11,
             Self::Start => 5,
             Self::Started => 6,
             Self::Failed(reason) => {
@@ -83,6 +90,8 @@ impl Message {
             2 => Self::Ready,
             3 => Self::Task(Box::new(Task::decode(&mut reader)?)),
             4 => Self::Created,
+            10 => Self::Born,
+            11 => Self::Dressed,
             5 => Self::Start,
             6 => Self::Started,
             7 => Self::Failed(reason(&mut reader)?),
@@ -128,9 +137,10 @@ mod tests {
 
     #[test]
     fn every_message_is_read_as_it_was_written() {
-        use Message::{Begin, Created, Failed, Ready, Signal, Start, Started};
+        use Message::{Begin, Born, Created, Dressed, Failed, Ready, Signal, Start, Started};
         let ends = [Ended::Exited(0), Ended::Exited(255), Ended::Killed(9), Ended::Killed(64)];
-        let all = [Begin, Ready, Created, Start, Started, Failed("no\n\x1b[2J".into()), Signal(15)];
+        let failed = Failed("no\n\x1b[2J".into());
+        let all = [Begin, Ready, Born, Dressed, Created, Start, Started, failed, Signal(15)];
         for message in all.into_iter().chain(ends.map(Message::Ended)) {
             let again = format!("{:?}", through(&message));
             assert_eq!(again, format!("{message:?}").replace("\\n\\u{1b}", "  "), "{message:?}");
@@ -149,7 +159,7 @@ mod tests {
     fn nonsense_is_refused() {
         let table: [(u8, &[u8]); 9] = [
             (0, b""),
-            (10, b""),
+            (12, b""),
             (1, b"x"),
             (8, b"\0\0\x01\0\0"),
             (8, b"\x01\0\0\0\0"),

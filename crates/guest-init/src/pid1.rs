@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use lxcri_linux::capability::{self, Set};
+use lxcri_linux::clone::Child;
 use lxcri_linux::process;
 use lxcri_linux::signal::ForwardedSignals;
 use rustix::process::PidfdFlags;
@@ -59,13 +60,21 @@ fn prepare(maker: &Line, monitor: Line) -> Result<Watch, String> {
     maker.send(&Message::Ready, &[own.as_fd()]).map_err(say("talk to the runtime"))?;
     drop(own);
     let (task, handed) = receive_task(maker)?;
-    let waiting = payload::make(&task, handed.streams)?;
+    let waiting = payload::make(&task, handed.streams, |child| await_dressed(maker, child))?;
     give_up_rights(&task)?;
-    maker
-        .send(&Message::Created, &[waiting.child.fd.as_fd()])
-        .map_err(say("talk to the runtime"))?;
+    maker.send(&Message::Created, &[]).map_err(say("talk to the runtime"))?;
     Watch::new(waiting, signals, handed.control, handed.stand_in, monitor)
         .map_err(say("listen for start"))
+}
+
+/// Shows the user's process to the runtime, which prepares what is not ours to prepare.
+fn await_dressed(maker: &Line, child: &Child) -> Result<(), String> {
+    let told = maker.send(&Message::Born, &[child.fd.as_fd()]);
+    told.map_err(|error| format!("talk to the runtime: {error}"))?;
+    match maker.receive().map_err(|error| error.to_string())? {
+        Some(Frame { message: Message::Dressed, .. }) => Ok(()),
+        _ => Err("the runtime did not prepare the container's process".to_owned()),
+    }
 }
 
 /// The descriptors that came with a task, by what they are for.

@@ -13,6 +13,7 @@ pub mod confine;
 mod door;
 pub mod exec;
 pub mod filesystem_ids;
+pub mod inside;
 pub mod json;
 pub mod landlock;
 pub mod mount;

@@ -11,6 +11,7 @@ mod image_accounts;
 mod image_archive;
 mod image_documents;
 mod image_reference;
+mod init_message;
 mod layer_tar;
 mod mount_options;
 mod proc_cgroup;
@@ -54,6 +55,7 @@ pub const TARGETS: &[Target] = &[
     target("image_archive", image_archive::run),
     target("image_documents", image_documents::run),
     target("image_accounts", image_accounts::run),
+    target("init_message", init_message::run),
     target("layer_tar", layer_tar::run),
     target("file_attributes", file_attributes::run),
     target("mount_options", mount_options::run),

@@ -12,19 +12,28 @@ use lxcri_liblxc::{Monitor, Order};
 use lxcri_linux::capability::{self, Set};
 use lxcri_linux::cgroup::Cgroup;
 use lxcri_linux::payload::{CapabilitySets, Payload};
-use lxcri_linux::process::{self, Process};
-use lxcri_linux::procfs::Proc;
+use lxcri_linux::process::{self, Ended, Process};
 use lxcri_linux::rlimit::Resource;
 use lxcri_linux::seal;
 use lxcri_testkit::runtime::repository;
 
 /// What is made, and left to be undone.
-struct Made {
+struct Made<'m> {
     monitor: Monitor,
     stand_in: Option<StandIn>,
+    /// The step after which this process is killed; empty for none.
+    dies_after: &'m str,
 }
 
-/// `DIR LXCPATH NAME USER PROGRAM ARGUMENTS…`: writes `DIR/pid` as a runtime writes its pid file, and
+impl Made<'_> {
+    fn reached(&self, step: &str) {
+        if self.dies_after == step {
+            process::end_like(Ended::Killed(9));
+        }
+    }
+}
+
+/// `DIR LXCPATH NAME USER DIES_AFTER PROGRAM ARGUMENTS…`: writes `DIR/pid` as a runtime writes its pid file, and
 /// `DIR/own` with the pids of the monitor, PID 1 and the user's process.
 pub(super) fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
@@ -39,7 +48,9 @@ pub(super) fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
 }
 
 fn create(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let [dir, lxcpath, name, user, args @ ..] = arguments else { return Err("usage".into()) };
+    let [dir, lxcpath, name, user, dies_after, args @ ..] = arguments else {
+        return Err("usage".into());
+    };
     process::close_on_exec_from(3)?;
     let libexec = repository().join("dist/libexec");
     let program = seal::read_only(&libexec.join("lxcri-init"))?;
@@ -52,7 +63,7 @@ fn create(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     };
     let monitor = Monitor::start(&order, program.as_fd(), &theirs)?;
     drop(theirs);
-    let mut made = Made { monitor, stand_in: None };
+    let mut made = Made { monitor, stand_in: None, dies_after };
     let result =
         go_on(&mut made, &maker, program.as_fd(), Path::new(dir), &task(user.parse()?, args));
     if result.is_err() {
@@ -65,19 +76,21 @@ fn create(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 fn go_on(
-    made: &mut Made,
+    made: &mut Made<'_>,
     maker: &Maker,
     program: std::os::fd::BorrowedFd<'_>,
     dir: &Path,
     task: &Task,
 ) -> Result<(), Box<dyn Error>> {
     let init = made.monitor.ready(maker)?;
+    made.reached("ready");
     let cgroup = Cgroup::of_process(init.pid)?;
-    let stand_in = made.stand_in.insert(StandIn::leave(init, cgroup.as_ref(), program)?);
+    made.stand_in = Some(StandIn::leave(init, cgroup.as_ref(), program)?);
+    made.reached("stand-in");
     let control = listen(&dir.join("init.sock"))?;
     let handed = Handed {
         control: control.as_fd(),
-        stand_in: Some(stand_in),
+        stand_in: made.stand_in.as_ref(),
         streams: Streams::Given([
             rustix::stdio::stdin(),
             rustix::stdio::stdout(),
@@ -85,8 +98,7 @@ fn go_on(
         ]),
     };
     let process = maker.create(task, &handed)?;
-    task.payload.prepare_from_parent(&Proc::open()?, process.pid)?;
-    let stand_in = stand_in.process()?;
+    let stand_in = made.stand_in.as_ref().ok_or("no stand-in")?.process()?;
     let own =
         [made.monitor.process()?, init, process].map(|process: Process| process.pid.to_string());
     std::fs::write(dir.join("own"), own.join(" "))?;

@@ -1,5 +1,6 @@
 //! One container: what it is made of, the processes around it, and what is left of it.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::lchown;
 use std::os::unix::process::ExitStatusExt;
@@ -8,7 +9,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use lxcri_init::maker;
-use lxcri_testkit::process::{DEADLINE, Started, ends_within, output_of};
+use lxcri_testkit::process::{DEADLINE, Ended, Started, ends_within, exit_code, output_of};
 use lxcri_testkit::verdict::Context;
 use lxcri_testkit::{Bundle, Room, Stop, Verdict, ensure, ensure_eq, skip};
 use rustix::process::{Pid, WaitOptions};
@@ -43,6 +44,7 @@ pub(super) struct Scene<'r> {
     cgroup: String,
     stdout: PathBuf,
     stderr: PathBuf,
+    calls: Cell<u32>,
 }
 
 impl<'r> Scene<'r> {
@@ -54,9 +56,7 @@ impl<'r> Scene<'r> {
     /// Makes a container with any process.
     pub(super) fn create_as(room: &'r Room, ids: Ids, user: &str, args: &[&str]) -> Verdict<Self> {
         let mut scene = Self::prepare(room, ids)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg(CREATE).arg(room.dir()).arg(&scene.lxcpath).arg(&scene.name).arg(user);
-        let ended = Started::new(command.args(args), room.dir(), "c1", None)?.wait(DEADLINE)?;
+        let ended = scene.call(user, "", args)?;
         (scene.stdout, scene.stderr) = (ended.stdout_file, ended.stderr_file);
         if !ended.status.success() {
             let words = fs::read_to_string(&scene.stderr)?;
@@ -71,12 +71,41 @@ impl<'r> Scene<'r> {
         Ok(scene)
     }
 
+    /// Runs a `create` that is killed after `step`.
+    pub(super) fn killed_while_created(room: &'r Room, step: &str) -> Verdict<Self> {
+        let scene = Self::prepare(room, Ids::Host)?;
+        let ended = scene.call("0", step, &["sleep", "1000"])?;
+        ensure_eq!(ended.status.signal(), Some(9), "how create ended");
+        Ok(scene)
+    }
+
+    /// A second `create` of the same name: its exit code and its words.
+    pub(super) fn create_again(&self, room: &Room) -> Verdict<(i32, String)> {
+        fs::rename(room.dir().join("init.sock"), room.dir().join("first.sock"))?;
+        let ended = self.call("0", "", &["true"])?;
+        let _absent = fs::remove_file(room.dir().join("init.sock"));
+        fs::rename(room.dir().join("first.sock"), room.dir().join("init.sock"))?;
+        Ok((exit_code(ended.status), fs::read_to_string(ended.stderr_file)?))
+    }
+
+    fn call(&self, user: &str, dies_after: &str, args: &[&str]) -> Verdict<Ended> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(CREATE).arg(self.room.dir()).arg(&self.lxcpath).arg(&self.name);
+        command.arg(user).arg(dies_after).args(args);
+        let number = self.calls.get();
+        self.calls.set(number + 1);
+        Started::new(&mut command, self.room.dir(), &format!("c{number}"), None)?.wait(DEADLINE)
+    }
+
     /// Root file system and configuration.
     fn prepare(room: &'r Room, ids: Ids) -> Verdict<Self> {
         if !Path::new("/usr/bin/lxc-start").exists() {
             skip!("LXC is not installed");
         }
-        let bundle = Bundle::busybox(&room.dir().join("bundle"))?;
+        let bundle = room.dir().join("bundle");
+        // A test may make several containers, one after the other.
+        let _absent = fs::remove_dir_all(&bundle);
+        let bundle = Bundle::busybox(&bundle)?;
         let lxcpath = room.dir().join("lxc");
         let name = "c1".to_owned();
         fs::create_dir_all(lxcpath.join(&name))?;
@@ -113,6 +142,7 @@ impl<'r> Scene<'r> {
             process: 0,
             stdout: PathBuf::new(),
             stderr: PathBuf::new(),
+            calls: Cell::new(0),
         })
     }
 
@@ -173,6 +203,13 @@ impl<'r> Scene<'r> {
     /// A tool of LXC, as an independent witness.
     pub(super) fn lxc(&self, tool: &str, args: &[&str]) -> Verdict<String> {
         output_of(Command::new(tool).arg("-P").arg(&self.lxcpath).args(args))
+    }
+
+    /// The same, for a tool that waits for what the test does next.
+    pub(super) fn lxc_in_background(&self, tool: &str, args: &[&str]) -> Verdict<Started> {
+        let mut command = Command::new(tool);
+        command.arg("-P").arg(&self.lxcpath).args(args);
+        Started::new(&mut command, self.room.dir(), tool, None)
     }
 
     /// Everything that a client reads of the pid is the container's.

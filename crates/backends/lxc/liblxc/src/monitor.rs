@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use lxcri_init::line::{Frame, Line, LineError};
+use lxcri_init::line::{Frame, Line, LineError, exactly};
 use lxcri_init::message::Message;
 use lxcri_init::pid1;
 use lxcri_linux::process;
@@ -90,7 +90,7 @@ fn watch_over(order: &Order, runtime: &Line, seats: &mut Seats) -> Result<(), Mo
     // Whatever the caller does to its own session or process group is not the container's.
     rustix::process::setsid().map_err(step("setsid"))?;
     let [maker, program] = match runtime.receive()? {
-        Some(frame @ Frame { message: Message::Begin, .. }) => frame.exactly()?,
+        Some(Frame { message: Message::Begin, descriptors }) => exactly(descriptors)?,
         _ => return Err(MonitorError::Stranger("nobody said to begin")),
     };
     let (monitor, theirs) = Line::pair().map_err(step("make a socket pair"))?;
