@@ -18,7 +18,7 @@ built=${CARGO_TARGET_DIR:-target}
 # position-independent; and what is the same in two functions is kept once.
 small() {
     RUSTFLAGS="-C target-feature=+crt-static -L native=/usr/lib/${target%%-*}-linux-gnu \
-        -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all" \
+        -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all -C force-unwind-tables=no" \
         CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_TARGET_DIR=$built/small \
         cargo "$@" --locked -p lxcri-init
 }

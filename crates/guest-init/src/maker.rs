@@ -140,16 +140,15 @@ impl Maker {
         let [pidfd] = exactly(descriptors).map_err(MakerError::Init)?;
         let process = identify(pidfd, "process")?;
         dress(process, task)?;
-        match self.hear(self.0.send(&Message::Dressed, &[]))?.message {
-            Message::Created => {}
-            _ => return Err(MakerError::Init(LineError::Unexpected("that the process is ready"))),
-        }
-        // Last: on its way there it needed more descriptors than its program may have.
+        // While it is still root: to limit somebody else's process takes CAP_SYS_RESOURCE.
         let proc = Proc::open();
         let proc = proc.map_err(|error| MakerError::Process(lxcri_linux::chain(&error)))?;
         let limits = task.payload.prepare_from_parent(&proc, process.pid);
         limits.map_err(|error| MakerError::Process(error.to_string()))?;
-        Ok(process)
+        match self.hear(self.0.send(&Message::Dressed, &[]))?.message {
+            Message::Created => Ok(process),
+            _ => Err(MakerError::Init(LineError::Unexpected("that the process is ready"))),
+        }
     }
 
     /// The answer to what was sent. Where sending failed PID 1 has said why, or is gone.

@@ -10,7 +10,7 @@ use lxcri_linux::beneath::Root;
 use lxcri_linux::channel::{Channel, Message};
 use lxcri_linux::clone::{Child, clone_into};
 use lxcri_linux::namespace::Kind;
-use lxcri_linux::payload::{Ready, own_stdio};
+use lxcri_linux::payload::own_stdio;
 use lxcri_linux::terminal::{self, Terminal};
 
 use crate::task::Task;
@@ -47,11 +47,18 @@ pub(crate) fn make(
     drop(theirs);
     // Ours would keep pipes open after the process has ended.
     drop(streams);
+    hear(&ours)?;
     dress(&child)?;
     ours.send(&Message::Go).map_err(say("talk to the container's process"))?;
-    match ours.receive().map_err(say("listen to the container's process"))? {
-        Some(Message::Go) => Ok(Waiting { child, channel: ours }),
-        Some(Message::Failed(reason)) => Err(reason),
+    hear(&ours)?;
+    Ok(Waiting { child, channel: ours })
+}
+
+/// The child is done with a step.
+fn hear(channel: &Channel) -> Result<(), String> {
+    match channel.receive() {
+        Ok(Some(Message::Go)) => Ok(()),
+        Ok(Some(Message::Failed(reason))) => Err(reason),
         other => Err(format!("the container's process ended while it was made ({other:?})")),
     }
 }
@@ -67,40 +74,41 @@ fn child_main(task: &Task, streams: &Streams, channel: &Channel) -> i32 {
 }
 
 fn run(task: &Task, streams: &Streams, channel: &Channel) -> Result<Infallible, String> {
-    let say = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-    await_go(channel).map_err(say("wait for the runtime"))?;
-    let ready = prepare(task, streams, channel)?;
-    channel.send(&Message::Go).and_then(|()| await_go(channel)).map_err(say("wait for start"))?;
-    channel.send(&Message::Go).map_err(say("answer to start"))?;
+    let done = || channel.send(&Message::Go).map_err(|error| format!("talk to PID 1: {error}"));
+    rustix::process::setsid().map_err(|errno| format!("setsid: {errno}"))?;
+    take_streams(task, streams)?;
+    done()?;
+    await_go(channel, "the runtime")?;
+    let keep = [channel.as_fd().as_raw_fd()];
+    let ready = task.payload.become_it(None, &keep).map_err(|error| error.to_string())?;
+    done()?;
+    await_go(channel, "start")?;
+    done()?;
     Err(ready.execute().to_string())
 }
 
-fn await_go(channel: &Channel) -> io::Result<()> {
-    match channel.receive()? {
-        Some(Message::Go) => Ok(()),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+fn await_go(channel: &Channel, what: &str) -> Result<(), String> {
+    match channel.receive() {
+        Ok(Some(Message::Go)) => Ok(()),
+        other => Err(format!("wait for {what}: {other:?}")),
     }
 }
 
-/// Becomes the user's process, all but its program.
-fn prepare<'t>(task: &'t Task, streams: &Streams, channel: &Channel) -> Result<Ready<'t>, String> {
+fn take_streams(task: &Task, streams: &Streams) -> Result<(), String> {
     let say = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-    rustix::process::setsid().map_err(|errno| say("setsid")(errno.into()))?;
     match streams {
         Streams::Given(streams) => {
             adopt(streams).map_err(say("take on the standard streams"))?;
-            own_stdio(task.payload.uid).map_err(say("own the standard streams"))?;
+            own_stdio(task.payload.uid).map_err(say("own the standard streams"))
         }
         Streams::Console(console) => {
             let console = console.try_clone().map_err(say("copy the console's socket"))?;
             let terminal = Terminal { console, size: task.terminal.flatten() };
             let root = Root::open(Path::new("/")).map_err(say("open the root directory"))?;
             let slave = terminal.make(&root).map_err(|error| error.to_string())?;
-            terminal::adopt(&slave, task.payload.uid).map_err(|error| error.to_string())?;
+            terminal::adopt(&slave, task.payload.uid).map_err(|error| error.to_string())
         }
     }
-    let keep = [channel.as_fd().as_raw_fd()];
-    task.payload.become_it(None, &keep).map_err(|error| error.to_string())
 }
 
 fn adopt([stdin, stdout, stderr]: &[OwnedFd; 3]) -> io::Result<()> {

@@ -118,6 +118,7 @@ impl<'r> Scene<'r> {
              lxc.tty.max = 0\n\
              lxc.pty.max = 64\n\
              lxc.autodev = 1\n\
+             lxc.signal.halt = SIGTERM\n\
              lxc.cgroup.dir.container = {1}/container\n\
              lxc.cgroup.dir.monitor = {1}/monitor\n\
              lxc.cgroup.dir.monitor.pivot = {1}/pivot\n",
