@@ -25,6 +25,7 @@ build:
 	@mkdir -p dist/libexec
 	@install -m 755 target/$(TARGET)/release/proxmox-lxcri dist/proxmox-lxcri
 	@echo "built dist/proxmox-lxcri ($$(stat -c %s dist/proxmox-lxcri) bytes)"
+	@testing/scripts/libexec.sh
 
 test:
 	@testing/scripts/packages.sh build

@@ -8,7 +8,7 @@ build) wanted=(gcc libc6-dev pkg-config libseccomp-dev) ;;
 # crun, the newest runc and Docker are not among them: peers.sh and docker.sh fetch those without
 # installing anything. apache2-utils has htpasswd(1), which makes the accounts of registries.
 test) wanted=(acl apache2-utils attr btrfs-progs busybox-static conmon containerd docker-registry
-    e2fsprogs golang-github-containers-common libcap2-bin mmdebstrap openssl patchelf podman
+    e2fsprogs golang-github-containers-common libcap2-bin lxc mmdebstrap openssl patchelf podman
     python3-minimal runc skopeo strace uidmap umoci util-linux xfsprogs zstd) ;;
 *) echo "usage: packages.sh build|test" >&2; exit 2 ;;
 esac

@@ -40,6 +40,8 @@ tests() {
     # Crash tests of a library: its own tests are what ends at a step.
     [ $# != 0 ] ||
         cargo test --locked -p lxcri-images --features fail-points --lib crash || status=$?
+    # What needs a loaded liblxc cannot be static, as the rest is.
+    [ $# != 0 ] || testing/scripts/libexec.sh test || status=$?
     return "$status"
 }
 tests "$@" 2>&1 | tee -a "$log" |

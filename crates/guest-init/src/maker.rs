@@ -269,3 +269,72 @@ pub fn start(control: &Path) -> Result<(), MakerError> {
         Err(other) => Err(MakerError::Init(other)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the maker makes of what a PID 1 says.
+    fn told(message: &Message, descriptors: &[BorrowedFd<'_>]) -> Result<Process, MakerError> {
+        let (maker, theirs) = Maker::new().unwrap();
+        theirs.send(message, descriptors).unwrap();
+        maker.ready()
+    }
+
+    #[test]
+    fn only_a_live_process_by_descriptor_is_an_init() {
+        let own = rustix::process::getpid();
+        let pidfd = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty()).unwrap();
+        let process = told(&Message::Ready, &[pidfd.as_fd()]).unwrap();
+        assert_eq!(process.pid, own.as_raw_nonzero().get());
+
+        let null = std::fs::File::open("/dev/null").unwrap();
+        assert!(matches!(told(&Message::Ready, &[null.as_fd()]), Err(MakerError::Gone("init"))));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let ended = PidFd::of_child(child.id().cast_signed()).unwrap();
+        assert!(ended.wait_for_end(None).unwrap());
+        assert!(matches!(told(&Message::Ready, &[ended.as_fd()]), Err(MakerError::Gone(_))));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn an_init_that_says_anything_else_is_refused() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        for (message, descriptors) in [
+            (Message::Ready, vec![]),
+            (Message::Ready, vec![null.as_fd(), null.as_fd()]),
+            (Message::Created, vec![null.as_fd()]),
+        ] {
+            assert!(
+                matches!(told(&message, &descriptors), Err(MakerError::Init(_))),
+                "{message:?}"
+            );
+        }
+        let error = told(&Message::Failed("take over signals: no".into()), &[]).unwrap_err();
+        assert_eq!(error.to_string(), "the container's init: take over signals: no");
+        let (maker, theirs) = Maker::new().unwrap();
+        drop(theirs);
+        assert!(matches!(maker.ready(), Err(MakerError::Init(LineError::Gone))));
+    }
+
+    #[test]
+    fn start_without_an_init_names_the_socket() {
+        let error = start(Path::new("/nonexistent/init.sock")).unwrap_err().to_string();
+        assert!(error.starts_with("connect to /nonexistent/init.sock: "), "{error}");
+    }
+
+    #[test]
+    fn the_control_socket_is_roots_however_long_its_path() {
+        let dir = std::env::temp_dir().join(format!("lxcri-maker-{}", std::process::id()));
+        let long = dir.join("x".repeat(100));
+        std::fs::create_dir_all(&long).unwrap();
+        for path in [dir.join("init.sock"), long.join("init.sock")] {
+            let _listener = listen(&path).unwrap();
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            assert!(pty::connect(&path).is_ok());
+            assert!(listen(&path).is_err(), "it is there already");
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}

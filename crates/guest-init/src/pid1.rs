@@ -123,3 +123,25 @@ fn give_up_rights(task: &Task) -> Result<(), String> {
     capability::set_ambient(Set::EMPTY).map_err(say)?;
     capability::set_thread(kept, kept, Set::EMPTY).map_err(say)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_comes_with_exactly_its_descriptors() {
+        let mut task = crate::task::tests::full();
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let mut fits = |terminal: bool, has_stand_in: bool, count: usize| {
+            task.terminal = terminal.then_some(None);
+            task.has_stand_in = has_stand_in;
+            sort(&task, (0..count).map(|_| null()).collect()).is_some()
+        };
+        for count in 0..9 {
+            assert_eq!(fits(false, false, count), count == 4, "{count}");
+            assert_eq!(fits(false, true, count), count == 6, "{count}");
+            assert_eq!(fits(true, false, count), count == 2, "{count}");
+            assert_eq!(fits(true, true, count), count == 4, "{count}");
+        }
+    }
+}

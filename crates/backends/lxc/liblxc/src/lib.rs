@@ -165,3 +165,40 @@ impl Monitor {
         self.child.wait().map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(program: &str) -> Result<Process, MonitorError> {
+        let (maker, theirs) = Maker::new().map_err(|error| MonitorError::Line(error.into()))?;
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let order = Order {
+            program: Path::new(program),
+            name: "c1",
+            lxcpath: Path::new("/nonexistent"),
+            config: Path::new("/nonexistent/config"),
+        };
+        let mut monitor = Monitor::start(&order, null.as_fd(), &theirs)?;
+        drop(theirs);
+        let result = monitor.ready(&maker);
+        monitor.wait().unwrap();
+        result
+    }
+
+    #[test]
+    fn a_monitor_that_is_missing_has_a_hint() {
+        let error = start("/nonexistent/lxcri-liblxc").unwrap_err();
+        assert!(error.to_string().starts_with("start /nonexistent/lxcri-liblxc: "), "{error}");
+        assert_eq!(error.hints().len(), 1);
+        let absent = MonitorError::Failed("cannot load liblxc.so.1: no such file".to_owned());
+        assert!(absent.hints()[0].contains("install LXC 5 or newer"));
+    }
+
+    #[test]
+    fn a_monitor_that_is_none_is_noticed() {
+        // It may end before it is told to begin, or after.
+        let error = start("/bin/true").unwrap_err();
+        assert!(matches!(error, MonitorError::Gone | MonitorError::Line(_)), "{error}");
+    }
+}
