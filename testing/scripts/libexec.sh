@@ -14,11 +14,13 @@ cd "$(dirname "$0")/../.."
 
 target=$(rustc -vV | sed -n 's/^host: //p')
 built=${CARGO_TARGET_DIR:-target}
-# PID 1 is there once for every container: small is what counts. Its relocations packed, it stays
-# position-independent; and what is the same in two functions is kept once.
+# PID 1 is there once for every container: small is what counts. It stays position-independent, with
+# its relocations packed; functions of the same code are kept once; and who aborts needs no tables to
+# unwind by.
 small() {
     RUSTFLAGS="-C target-feature=+crt-static -L native=/usr/lib/${target%%-*}-linux-gnu \
-        -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all -C force-unwind-tables=no" \
+        -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all \
+        -C link-arg=-Wl,--no-eh-frame-hdr -C force-unwind-tables=no" \
         CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_TARGET_DIR=$built/small \
         cargo "$@" --locked -p lxcri-init
 }

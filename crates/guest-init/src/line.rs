@@ -123,6 +123,9 @@ impl Line {
         bytes.extend(body);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
+        if descriptors.len() > DESCRIPTORS_MAX {
+            return Err(Errno::INVAL.into());
+        }
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(Errno::NOBUFS.into());
         }

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use lxcri_testkit::process::{DEADLINE, signal, until};
+use lxcri_testkit::verdict::Context;
 use lxcri_testkit::{Room, Stop, Verdict, ensure, ensure_eq, fail};
 use rustix::process::Signal;
 
@@ -29,6 +30,7 @@ cases!(
     program_is_missing,
     name_is_taken,
     create_is_killed,
+    small,
 );
 
 fn exit_code(room: &Room) -> Verdict {
@@ -53,6 +55,7 @@ fn exits_with_seven(room: &Room, ids: Ids) -> Verdict {
         0,
     )?;
     scene.pid_is_the_containers()?;
+    is_confined(&scene)?;
     ensure_eq!(scene.stdout()?, "", "before start");
     scene.start()?;
     until("the output", || scene.stdout().is_ok_and(|text| text == "out\n"))?;
@@ -197,7 +200,7 @@ fn lxc_attach(room: &Room) -> Verdict {
     let scene = Scene::create(room, Ids::Host, "sleep 1000")?;
     scene.start()?;
     let attach =
-        |script: &str| scene.lxc("lxc-attach", &["-n", &scene.name, "--", "sh", "-c", script]);
+        |script: &str| scene.lxc("lxc-attach", &["-n", &scene.name, "--", "/bin/sh", "-c", script]);
     ensure_eq!(attach("hostname; echo $$ >/tmp/pid; (sleep 0.1 &) ; :")?, "c1\n", "attached");
     let zombies = || {
         let below = lxcri_testkit::process::below(scene.init);
@@ -250,5 +253,40 @@ fn create_is_killed(room: &Room) -> Verdict {
         until("everything to end", is_gone)?;
         scene.delete()?;
     }
+    Ok(())
+}
+
+/// Where AppArmor is in force, PID 1 and the user's process are under LXC's profile for containers.
+fn is_confined(scene: &Scene<'_>) -> Verdict {
+    if !lxcri_linux::security_module::apparmor_is_enabled() {
+        return Ok(());
+    }
+    for pid in [scene.init, scene.process] {
+        let label = fs::read_to_string(format!("/proc/{pid}/attr/apparmor/current"))?;
+        ensure_eq!(label, "lxc-container-default-cgns (enforce)\n", "the label of {pid}");
+    }
+    Ok(())
+}
+
+/// PID 1 is there once for every container.
+fn small(room: &Room) -> Verdict {
+    let program = lxcri_testkit::runtime::repository().join("dist/libexec/lxcri-init");
+    let size = fs::metadata(program)?.len();
+    ensure!(size <= 1 << 20, "lxcri-init has {size} bytes");
+    let scene = Scene::create(room, Ids::Host, "read -r _ </hold")?;
+    let root = room.dir().join("bundle/rootfs");
+    Command::new("mkfifo").arg(root.join("hold")).status()?;
+    scene.start()?;
+    for (pid, most) in [(scene.init, 400), (scene.pid, 400)] {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let kib = |name: &str| -> Verdict<u64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
+            line.trim().trim_end_matches(" kB").parse().context(name)
+        };
+        let own = kib("Private_Dirty:")? + kib("SwapPss:")?;
+        ensure!(own <= most, "process {pid} has {own} KiB of its own: {text}");
+    }
+    fs::write(root.join("hold"), "\n")?;
+    ensure_eq!(scene.finish()?.into_raw(), 0, "the wait status");
     Ok(())
 }

@@ -130,23 +130,26 @@ mod tests {
         assert_eq!(text(members.config_path), lxcpath.to_str().unwrap());
         assert_eq!(members.error_num, 0);
         assert!(!container.is_running());
-        // SAFETY: as in the methods above; `buffer` is as long as it is said to be.
+        // SAFETY: as in the methods above.
         unsafe {
             assert_eq!(text((members.state)(raw)), "STOPPED");
             assert!((members.init_pid)(raw) < 0);
+        }
+        let file = dir.path().join("config");
+        std::fs::write(&file, "lxc.uts.name = one\nlxc.tty.max = 3\n").unwrap();
+        let file = CString::new(file.to_str().unwrap()).unwrap();
+        container.load(&file).unwrap();
+        assert_eq!(item(raw, c"lxc.uts.name"), "one");
+        assert_eq!(item(raw, c"lxc.tty.max"), "3");
+        // SAFETY: as in the methods above. A configuration has to be there: without one liblxc refuses.
+        unsafe {
             assert!((members.want_daemonize)(raw, false) && !(*raw).daemonize);
             assert!((members.want_daemonize)(raw, true) && (*raw).daemonize);
             assert!((members.want_close_all_fds)(raw, false));
-            assert!((members.set_config_item)(raw, c"lxc.uts.name".as_ptr(), c"one".as_ptr()));
+            assert!((members.set_config_item)(raw, c"lxc.uts.name".as_ptr(), c"two".as_ptr()));
             assert!(!(members.set_config_item)(raw, c"lxc.nonsense".as_ptr(), c"1".as_ptr()));
-            assert_eq!(item(raw, c"lxc.uts.name"), "one");
         }
-        let file = dir.path().join("config");
-        std::fs::write(&file, "lxc.uts.name = two\nlxc.tty.max = 3\n").unwrap();
-        let file = CString::new(file.to_str().unwrap()).unwrap();
-        container.load(&file).unwrap();
         assert_eq!(item(raw, c"lxc.uts.name"), "two");
-        assert_eq!(item(raw, c"lxc.tty.max"), "3");
         assert!(matches!(container.load(c"/nonexistent"), Err(ContainerError::Config)));
     }
 
