@@ -180,7 +180,11 @@ impl<'r> Scene<'r> {
         let lock = Path::new("/run/lxc/lock")
             .join(self.lxcpath.strip_prefix("/").unwrap_or(&self.lxcpath))
             .join(format!(".{}", self.name));
-        let _absent = fs::remove_file(lock);
+        let _absent = fs::remove_file(&lock);
+        // The directory is this test's own, and so is the one of its scratch directory.
+        for dir in lock.ancestors().skip(1).take(2) {
+            let _in_use = fs::remove_dir(dir);
+        }
         let _absent = fs::remove_file(self.room.dir().join("init.sock"));
         Ok(())
     }
