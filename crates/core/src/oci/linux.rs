@@ -80,6 +80,70 @@ pub struct IdMapping {
     pub size: u32,
 }
 
+impl IdMapping {
+    /// Most ranges of a map (user_namespaces(7)).
+    const RANGES_MAX: usize = 340;
+
+    /// Looks at the ranges of a map for what the kernel would answer with a bare EINVAL.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of a sentence about the map.
+    pub fn check(ranges: &[Self]) -> Result<(), String> {
+        if ranges.len() > Self::RANGES_MAX {
+            return Err(format!("has {} ranges, the most is {}", ranges.len(), Self::RANGES_MAX));
+        }
+        for (index, range) in ranges.iter().enumerate() {
+            if range.size == 0 {
+                return Err(format!("range {index} has size 0"));
+            }
+            let goes_beyond = |first: u32| first.checked_add(range.size).is_none();
+            if goes_beyond(range.container_id) || goes_beyond(range.host_id) {
+                return Err(format!("range {index} goes beyond the last id"));
+            }
+            if ranges.iter().take(index).any(|earlier| earlier.overlaps(range)) {
+                return Err(format!("range {index} overlaps an earlier one"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether two ranges have an id in common, inside or outside.
+    fn overlaps(&self, other: &Self) -> bool {
+        let meet = |a: u32, b: u32| {
+            let end = |first: u32, size: u32| u64::from(first) + u64::from(size);
+            u64::from(a) < end(b, other.size) && u64::from(b) < end(a, self.size)
+        };
+        meet(self.container_id, other.container_id) || meet(self.host_id, other.host_id)
+    }
+}
+
+/// The nodes that every container has (runtime-spec, config-linux.md "Default Devices"), all of them
+/// character devices of mode 0666: path, major, minor.
+pub const DEFAULT_DEVICES: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// Files of /proc that tools such as lxcfs replace: nothing else may be mounted below /proc, as with
+/// runc.
+pub const REPLACEABLE_PROC_FILES: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
 /// A namespace to make, or to join by path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {

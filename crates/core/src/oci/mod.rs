@@ -18,7 +18,10 @@ pub use features::{
     SecurityModule,
 };
 pub use hooks::{Hook, Hooks};
-pub use linux::{Device, IdMapping, Linux, Namespace, NamespaceKind, Personality, TimeOffset};
+pub use linux::{
+    DEFAULT_DEVICES, Device, IdMapping, Linux, Namespace, NamespaceKind, Personality,
+    REPLACEABLE_PROC_FILES, TimeOffset,
+};
 pub use lxcri_linux::cgroup::Resources;
 use lxcri_linux::json::null_is_default;
 pub use process::{Capabilities, ConsoleSize, Process, Rlimit, User};

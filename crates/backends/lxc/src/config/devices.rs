@@ -3,25 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
-use lxcri_core::oci::Device;
+use lxcri_core::oci::{DEFAULT_DEVICES, Device};
+use lxcri_linux::beneath::normal;
 use lxcri_linux::mount::{Bind, Options};
 
 use super::file::Group;
 use super::inside::{DeviceKind, DeviceNode};
-use super::mounts::{Entry, Placed, normal, place};
+use super::mounts::{Entry, Placed, place};
 use super::planner::Planner;
 use super::problem::{Problem, Result};
 use super::text;
-
-/// The nodes every container has (runtime-spec, config-linux.md): path, major, minor.
-const DEFAULTS: [(&str, u32, u32); 6] = [
-    ("/dev/null", 1, 3),
-    ("/dev/zero", 1, 5),
-    ("/dev/full", 1, 7),
-    ("/dev/random", 1, 8),
-    ("/dev/urandom", 1, 9),
-    ("/dev/tty", 5, 0),
-];
 
 /// The most nodes of a bundle.
 const NODES_MAX: usize = 1000;
@@ -38,7 +29,7 @@ pub(crate) fn plan(planner: &mut Planner<'_>) -> Result<()> {
     }
     planner.inside.device_links = true;
     let mut all = configured;
-    for (path, major, minor) in DEFAULTS {
+    for (path, major, minor) in DEFAULT_DEVICES {
         if !all.iter().any(|node| node.path == Path::new(path)) {
             let (path, kind) = (PathBuf::from(path), DeviceKind::Character);
             all.push(DeviceNode { path, kind, major, minor, mode: 0o666, uid: 0, gid: 0 });

@@ -8,10 +8,10 @@ mod place;
 use std::path::{Path, PathBuf};
 
 use lxcri_core::oci::Mount;
+use lxcri_linux::beneath::normal;
 use lxcri_linux::mount::{Bind, IdMapped, Options, Propagation};
 
 pub(crate) use entry::Entry;
-pub(crate) use judge::normal;
 pub(crate) use place::{Placed, place};
 
 use super::file::Group;

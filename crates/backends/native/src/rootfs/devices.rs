@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use lxcri_core::oci::Device;
+use lxcri_core::oci::{DEFAULT_DEVICES, Device};
 use lxcri_linux::beneath::Root;
 use lxcri_linux::mount;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
@@ -15,16 +15,6 @@ use rustix::io::Errno;
 use super::proc_guard;
 use super::sources::Plan;
 use crate::error::{NativeError, step};
-
-/// Path, major, minor; all character devices, mode 0666.
-const DEFAULTS: [(&str, u32, u32); 6] = [
-    ("/dev/null", 1, 3),
-    ("/dev/zero", 1, 5),
-    ("/dev/full", 1, 7),
-    ("/dev/random", 1, 8),
-    ("/dev/urandom", 1, 9),
-    ("/dev/tty", 5, 0),
-];
 
 /// Links of every container's /dev. `/dev/core` only where the kernel has what it points to.
 const LINKS: [(&str, &str); 5] = [
@@ -50,7 +40,7 @@ fn nodes(plan: &Plan<'_>) -> Result<Vec<Node>, NativeError> {
     for (index, device) in plan.linux.devices.iter().enumerate() {
         nodes.push(configured(index, device)?);
     }
-    for (path, major, minor) in DEFAULTS {
+    for (path, major, minor) in DEFAULT_DEVICES {
         if !nodes.iter().any(|node| node.path == Path::new(path)) {
             nodes.push(Node {
                 path: path.into(),

@@ -14,9 +14,6 @@ use super::sources::Plan;
 use crate::error::{NativeError, step};
 use crate::namespaces::ranges;
 
-/// Most ranges of a map (user_namespaces(7)).
-const RANGES_MAX: usize = 340;
-
 /// A field of the mount, with its dot, and what is wrong with it.
 type Problem = (&'static str, String);
 
@@ -55,31 +52,7 @@ fn check_ranges(mappings: &[IdMapping]) -> Result<(), String> {
     if mappings.is_empty() {
         return Err("is empty: uidMappings and gidMappings of a mount belong together".to_owned());
     }
-    if mappings.len() > RANGES_MAX {
-        return Err(format!("has {} ranges, the most is {RANGES_MAX}", mappings.len()));
-    }
-    for (index, range) in mappings.iter().enumerate() {
-        if range.size == 0 {
-            return Err(format!("range {index} has size 0"));
-        }
-        let goes_beyond = |first: u32| first.checked_add(range.size).is_none();
-        if goes_beyond(range.container_id) || goes_beyond(range.host_id) {
-            return Err(format!("range {index} goes beyond the last id"));
-        }
-        if mappings.iter().take(index).any(|earlier| overlap(earlier, range)) {
-            return Err(format!("range {index} overlaps an earlier one"));
-        }
-    }
-    Ok(())
-}
-
-/// Whether two ranges have an id in common, inside or outside.
-fn overlap(one: &IdMapping, other: &IdMapping) -> bool {
-    let meet = |a: u32, b: u32| {
-        let end = |first: u32, size: u32| u64::from(first) + u64::from(size);
-        u64::from(a) < end(b, other.size) && u64::from(b) < end(a, one.size)
-    };
-    meet(one.container_id, other.container_id) || meet(one.host_id, other.host_id)
+    IdMapping::check(mappings)
 }
 
 /// The user namespaces that mounts are mapped by. Mounts mostly have the same map, and a user may

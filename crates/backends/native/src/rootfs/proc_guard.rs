@@ -4,32 +4,19 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use lxcri_core::oci::Mount;
+use lxcri_core::oci::{Mount, REPLACEABLE_PROC_FILES};
 use lxcri_linux::beneath::normal;
 use rustix::fs::{PROC_SUPER_MAGIC, fstatfs};
 
 use crate::error::{NativeError, step};
 
-/// Files of /proc that tools such as lxcfs replace, the same as runc allows.
-const REPLACEABLE: &[&str] = &[
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/loadavg",
-    "/proc/meminfo",
-    "/proc/net/dev",
-    "/proc/slabinfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/sys/crypto/fips_enabled",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/uptime",
-];
-
 /// Judges a destination by its name. On /proc itself only procfs may be mounted; whether a bind
 /// mount is one shows when its source is open ([`check_source`]).
 pub(super) fn check_destination(mount: &Mount, is_bind: bool) -> Result<(), String> {
     let path = normal(&mount.destination);
-    if !path.starts_with("/proc") || REPLACEABLE.iter().any(|allowed| Path::new(allowed) == path) {
+    if !path.starts_with("/proc")
+        || REPLACEABLE_PROC_FILES.iter().any(|allowed| Path::new(allowed) == path)
+    {
         return Ok(());
     }
     if path != Path::new("/proc") {

@@ -1,8 +1,9 @@
 //! What a mount is, and whether its words mean something here.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
-use lxcri_core::oci::{Mount, NamespaceKind};
+use lxcri_core::oci::{Mount, NamespaceKind, REPLACEABLE_PROC_FILES};
+use lxcri_linux::beneath::normal;
 use lxcri_linux::mount::{Bind, Options, PropagationKind};
 
 use super::super::planner::Planner;
@@ -17,36 +18,6 @@ pub(crate) enum Judged {
     Cgroup(Options),
     /// A new filesystem.
     New(Options),
-}
-
-/// Files of /proc that tools such as lxcfs replace, the same as runc allows.
-const REPLACEABLE: [&str; 11] = [
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/loadavg",
-    "/proc/meminfo",
-    "/proc/net/dev",
-    "/proc/slabinfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/sys/crypto/fips_enabled",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/uptime",
-];
-
-/// The path without `.`, `..` and doubled slashes, from `/`.
-pub(crate) fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => normal.push(name),
-            Component::ParentDir => {
-                normal.pop();
-            }
-            _ => {}
-        }
-    }
-    normal
 }
 
 /// Judges one mount. `None` where it was refused.
@@ -205,7 +176,9 @@ pub(super) fn beyond_liblxc(kind: &str, options: &Options) -> Option<String> {
 /// (CVE-2019-16884).
 fn check_proc(destination: &Path, kind: &str, is_bind: bool) -> std::result::Result<(), String> {
     let path = normal(destination);
-    if !path.starts_with("/proc") || REPLACEABLE.iter().any(|allowed| Path::new(allowed) == path) {
+    if !path.starts_with("/proc")
+        || REPLACEABLE_PROC_FILES.iter().any(|allowed| Path::new(allowed) == path)
+    {
         return Ok(());
     }
     if path != Path::new("/proc") {

@@ -7,7 +7,7 @@ use super::super::files::{Destination, Found};
 use super::super::planner::Planner;
 use super::super::problem::{Problem, Result};
 use super::super::text;
-use super::judge::normal;
+use lxcri_linux::beneath::normal;
 
 /// The most names of a destination.
 const DEPTH_MAX: usize = 64;
